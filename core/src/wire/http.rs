@@ -1,0 +1,115 @@
+//! An HTTP request to send and the response to it, as plain data (RFC 9110).
+
+use crate::SecretBytes;
+use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::fmt;
+use zeroize::Zeroize;
+
+/// The methods that the messages use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+}
+
+impl Method {
+    /// The method as it stands in the request line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// One field of a [`Request`]. A sensitive value is wiped when dropped and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The field's name, in lower case.
+    pub name: &'static str,
+    /// The field's value: visible ASCII and spaces only.
+    pub value: Cow<'static, str>,
+    /// Whether the value is a credential.
+    pub sensitive: bool,
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.sensitive { "[secret]" } else { &self.value };
+        write!(f, "{}: {value}", self.name)
+    }
+}
+
+impl Drop for Header {
+    fn drop(&mut self) {
+        if let (true, Cow::Owned(value)) = (self.sensitive, &mut self.value) {
+            value.zeroize();
+        }
+    }
+}
+
+/// A request for the host to send as it is: to this URL, with these fields and this body, following no
+/// redirect. The host adds Host, Content-Length, User-Agent and what its HTTP version needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// An absolute `https` URL (or `http`, where the configuration allows it), without fragment.
+    pub url: String,
+    /// The fields, each name at most once.
+    pub headers: Vec<Header>,
+    /// The body; empty where there is none.
+    pub body: SecretBytes,
+}
+
+impl Request {
+    /// The value of the field `name`, given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|header| header.name == name).map(|header| &*header.value)
+    }
+}
+
+/// The response to a [`Request`], as the host received it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// All fields in the order received; a name may stand there more than once, in any case.
+    pub headers: Vec<(String, String)>,
+    /// The body after any transfer coding; it may hold secrets, so it is wiped when dropped.
+    pub body: SecretBytes,
+}
+
+impl Response {
+    /// The first value of the field `name`, whatever the case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.header_values(name).next()
+    }
+
+    /// All values of the field `name` in the order received, whatever the case.
+    pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("content_type", &self.header("content-type"))
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
