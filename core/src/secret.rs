@@ -94,6 +94,10 @@ impl SecretBytes {
         self.0.len()
     }
 
+    pub(crate) fn inner_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,0 +1,242 @@
+//! What happens to one outgoing call: which token it carries, and whether an answer to it is a reason to
+//! get another one. The same for every host.
+
+use super::{Subject, TargetId};
+use crate::{
+    Code, Config, Error,
+    config::UserToken,
+    wire::{Origin, Url, challenge, url},
+};
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+/// The rules for outgoing calls. Immutable: hosts share it between threads without a lock.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    targets: Vec<Rule>,
+    /// Sorted by the length of the path, longest first, so that the first match is the longest.
+    prefixes: Vec<Prefix>,
+    /// The client's own endpoints, which are never decorated.
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    name: String,
+    user_token: UserToken,
+}
+
+#[derive(Clone, Debug)]
+struct Prefix {
+    origin: Origin,
+    /// Without a slash at its end; empty for the whole origin.
+    path: Box<str>,
+    target: TargetId,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Endpoint {
+    origin: Origin,
+    path: Box<str>,
+}
+
+/// One call that is about to be made.
+#[derive(Clone, Copy, Default)]
+pub struct Call<'a> {
+    /// The URL that is connected to, not what a Host header says.
+    pub url: &'a str,
+    /// Whether the caller has put an Authorization header of its own.
+    pub has_authorization: bool,
+    /// The token of the user on whose behalf the call is made.
+    pub user_token: Option<&'a str>,
+    /// Whether the call belongs to an inbound request that must have had a user.
+    pub user_required: bool,
+    /// Where the call was first made to, if it follows a redirect.
+    pub redirected_from: Option<&'a str>,
+}
+
+/// What a call carries.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Decision<'a> {
+    /// What it has already: nothing is added.
+    Nothing,
+    /// The user's own token.
+    UserToken {
+        /// The target that the URL belongs to.
+        target: TargetId,
+        /// The token.
+        token: &'a str,
+    },
+    /// The target's lease for this subject.
+    Lease {
+        /// The target that the URL belongs to.
+        target: TargetId,
+        /// Whose lease.
+        subject: Subject<'a>,
+    },
+    /// The call must not be made.
+    Refuse(Error),
+}
+
+/// What to do with the answer to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answered {
+    /// Give it to the caller.
+    Deliver,
+    /// Report the lease to [`Client::reject`](super::Client::reject), and make the call once more if that
+    /// brings another one; otherwise give this answer to the caller.
+    Retry,
+    /// Report the lease to [`Client::reject`](super::Client::reject), and give this answer to the caller: it
+    /// cannot be made once more.
+    Report,
+}
+
+impl Calls {
+    pub(crate) fn new(config: &Config) -> Calls {
+        let mut prefixes: Vec<Prefix> = config
+            .targets
+            .iter()
+            .enumerate()
+            .flat_map(|(index, target)| {
+                target.urls.iter().map(move |url| Prefix {
+                    origin: url.origin().clone(),
+                    path: url.path().trim_end_matches('/').into(),
+                    target: TargetId(index),
+                })
+            })
+            .collect();
+        prefixes.sort_by_key(|prefix| core::cmp::Reverse(prefix.path.len()));
+        let mut calls = Calls {
+            targets: config
+                .targets
+                .iter()
+                .map(|target| Rule { name: target.name.clone(), user_token: target.user_token })
+                .collect(),
+            prefixes,
+            endpoints: Vec::new(),
+        };
+        let endpoints = &config.endpoints;
+        let own = [&endpoints.token, &endpoints.authorization, &endpoints.registration];
+        calls.never_decorate(own.into_iter().flatten());
+        calls
+    }
+
+    /// Adds endpoints of the client's own; whether any was new.
+    pub(crate) fn never_decorate<'a>(&mut self, urls: impl Iterator<Item = &'a Url>) -> bool {
+        let before = self.endpoints.len();
+        for url in urls {
+            let endpoint = Endpoint { origin: url.origin().clone(), path: url.path().trim_end_matches('/').into() };
+            if !self.endpoints.contains(&endpoint) {
+                self.endpoints.push(endpoint);
+            }
+        }
+        self.endpoints.len() > before
+    }
+
+    /// The target's name, as configured.
+    pub fn target_name(&self, target: TargetId) -> &str {
+        self.targets.get(target.0).map_or("", |rule| &rule.name)
+    }
+
+    /// The target that `url` belongs to: same origin, and the longest configured path of whose whole segments
+    /// it starts with.
+    ///
+    /// Answers none for the client's own endpoints, and for a URL with dot segments, encoded slashes or
+    /// anything else that another reader might take for another path.
+    pub fn target(&self, url: &str) -> Option<TargetId> {
+        let parts = url::parts(url)?;
+        if !is_plain(parts.path) {
+            return None;
+        }
+        let path = parts.path.trim_end_matches('/');
+        let own = |endpoint: &Endpoint| *endpoint.path == *path && parts.is_origin(&endpoint.origin);
+        if self.endpoints.iter().any(own) {
+            return None;
+        }
+        self.prefixes
+            .iter()
+            .find(|prefix| starts_with_segments(path, &prefix.path) && parts.is_origin(&prefix.origin))
+            .map(|prefix| prefix.target)
+    }
+
+    /// What a call carries. In this order: the caller's own Authorization; nothing for a URL of no target,
+    /// or after a redirect out of another target; the user's token as the target says; nothing but a refusal
+    /// where a user is required and missing; the target's own lease.
+    pub fn decide<'a>(&self, call: &Call<'a>) -> Decision<'a> {
+        if call.has_authorization {
+            return Decision::Nothing;
+        }
+        let Some(target) = self.target(call.url) else {
+            return Decision::Nothing;
+        };
+        if call.redirected_from.is_some_and(|first| self.target(first) != Some(target)) {
+            return Decision::Nothing;
+        }
+        let Some(rule) = self.targets.get(target.0) else {
+            return Decision::Nothing;
+        };
+        match (call.user_token, rule.user_token) {
+            (Some(token), UserToken::Pass | UserToken::Exchange) if !is_token(token) => Decision::Refuse(
+                Error::new(Code::InvalidArgument, "the user's token holds characters that no token has")
+                    .at(rule.name.clone()),
+            ),
+            (Some(token), UserToken::Pass) => Decision::UserToken { target, token },
+            (Some(token), UserToken::Exchange) => Decision::Lease { target, subject: Subject::User(token) },
+            (None, _) if call.user_required => Decision::Refuse(
+                Error::new(
+                    Code::UserTokenMissing,
+                    "this call belongs to a user's request, which carries no token; the service's own is not \
+                     used instead",
+                )
+                .at(rule.name.clone()),
+            ),
+            (None, _) | (Some(_), UserToken::Never) => Decision::Lease { target, subject: Subject::Service },
+        }
+    }
+
+    /// What to do with the answer to a call that was decided as `decision`.
+    ///
+    /// `www_authenticate` are the values of that field; `replayable` says whether the body can be sent again
+    /// and the call was not made twice yet.
+    pub fn answered<'a>(
+        &self,
+        decision: &Decision<'_>,
+        status: u16,
+        www_authenticate: impl Iterator<Item = &'a str>,
+        replayable: bool,
+    ) -> Answered {
+        if status != 401 || !matches!(decision, Decision::Lease { .. }) {
+            return Answered::Deliver;
+        }
+        let insufficient_scope = challenge::parse(www_authenticate)
+            .iter()
+            .any(|challenge| challenge.is_bearer() && challenge.parameter("error") == Some("insufficient_scope"));
+        match (insufficient_scope, replayable) {
+            (true, _) => Answered::Deliver,
+            (false, true) => Answered::Retry,
+            (false, false) => Answered::Report,
+        }
+    }
+}
+
+/// Whether every reader takes the path for the same: no dot segment, no encoded slash, backslash or dot.
+fn is_plain(path: &str) -> bool {
+    let encoded = |pair: &[u8]| matches!(pair, [b'2', b'f' | b'F' | b'e' | b'E'] | [b'5', b'c' | b'C'] | [b'0', b'0']);
+    let bytes = path.as_bytes();
+    let hidden = bytes
+        .windows(3)
+        .any(|window| window.first() == Some(&b'%') && window.get(1..).is_some_and(encoded));
+    !hidden && !path.split('/').any(|segment| segment == "." || segment == "..")
+}
+
+fn starts_with_segments(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// RFC 6750 section 2.1, b64token.
+pub(crate) fn is_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}

@@ -1,0 +1,104 @@
+//! What the parts of the client share: the clock, tasks under way, and what waits to be polled.
+
+use super::{Jitter, LeaseChange, Output, Stats, Task, TaskId, TaskKind};
+use crate::{Event, Now};
+use alloc::collections::{BTreeMap, VecDeque};
+
+/// Which part of the client a task belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Credentials(usize),
+    Discovery,
+    Registration,
+    Token(usize),
+}
+
+pub(crate) struct Io {
+    pub(crate) now: Now,
+    pub(crate) jitter: Jitter,
+    pub(crate) stats: Stats,
+    under_way: BTreeMap<TaskId, (Owner, u64)>,
+    last_id: u64,
+    tasks: VecDeque<Task>,
+    leases: VecDeque<LeaseChange>,
+    events: VecDeque<Event>,
+    most_events: usize,
+    calls_changed: bool,
+}
+
+impl Io {
+    pub(crate) fn new(now: Now, seed: u64, most_events: usize) -> Io {
+        Io {
+            now,
+            jitter: Jitter::new(seed),
+            stats: Stats::default(),
+            under_way: BTreeMap::new(),
+            last_id: 0,
+            tasks: VecDeque::new(),
+            leases: VecDeque::new(),
+            events: VecDeque::new(),
+            most_events,
+            calls_changed: false,
+        }
+    }
+
+    /// Hands a task to the host; without an answer within `timeout_ms` it counts as failed.
+    pub(crate) fn start(&mut self, owner: Owner, kind: TaskKind, timeout_ms: u64) -> TaskId {
+        self.last_id += 1;
+        let id = TaskId(self.last_id);
+        let deadline_ms = self.now.mono_ms.saturating_add(timeout_ms);
+        self.under_way.insert(id, (owner, deadline_ms));
+        self.tasks.push_back(Task { id, deadline_ms, kind });
+        id
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        if self.events.len() < self.most_events {
+            self.events.push_back(event);
+        } else {
+            self.stats.events_dropped += 1;
+        }
+    }
+
+    pub(crate) fn lease(&mut self, change: LeaseChange) {
+        self.leases.push_back(change);
+    }
+
+    pub(crate) fn calls_changed(&mut self) {
+        self.calls_changed = true;
+    }
+
+    /// Forgets a task that was answered; whose it was.
+    pub(crate) fn finish(&mut self, id: TaskId) -> Option<Owner> {
+        self.under_way.remove(&id).map(|(owner, _)| owner)
+    }
+
+    /// A task whose deadline has passed, forgotten.
+    pub(crate) fn overdue(&mut self) -> Option<(TaskId, Owner)> {
+        let now = self.now.mono_ms;
+        let (id, owner) =
+            self.under_way.iter().find(|(_, (_, deadline))| *deadline <= now).map(|(id, (owner, _))| (*id, *owner))?;
+        self.under_way.remove(&id);
+        self.tasks.retain(|task| task.id != id);
+        self.stats.tasks_overdue += 1;
+        Some((id, owner))
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.under_way.values().map(|(_, deadline)| *deadline).min()
+    }
+
+    /// What the host is to hear next. Leases come first: somebody waits for them.
+    pub(crate) fn next(&mut self) -> Option<Output> {
+        if let Some(change) = self.leases.pop_front() {
+            return Some(Output::Lease(change));
+        }
+        if core::mem::take(&mut self.calls_changed) {
+            return Some(Output::CallsChanged);
+        }
+        if let Some(task) = self.tasks.pop_front() {
+            return Some(Output::Task(task));
+        }
+        self.events.pop_front().map(Output::Event)
+    }
+}

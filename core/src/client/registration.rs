@@ -1,0 +1,646 @@
+//! Registers the client when it has neither credentials nor a saved registration, and renews a secret that
+//! comes to its end.
+//!
+//! ```text
+//! Lock ─▶ Load ─┬─ saved ────────────────────────────────────▶ Authorize ─▶ Settled
+//!               └─ none ─▶ InitialToken ─▶ Intent ─▶ Send ─▶ Save ─┘
+//! ```
+//! The record of the intent proves that the store can be written before a client comes into being, and what
+//! the server gave is saved before it is used.
+
+use super::{
+    Need, Outcome, StoreOperation, TaskId, TaskKind,
+    credentials::Credentials,
+    discovery::{Discovery, Endpoint},
+    io::{Io, Owner},
+    schedule::Backoff,
+    task::{mismatched, random_text},
+};
+use crate::{
+    Code, Config, Error, Event, Exchange, Fault, Secret,
+    config::{RegistrationConfig, SecretReference},
+    message::{self, AuthorizationAnswer, AuthorizationRequest, RegistrationRequest, UpdateRegistration},
+    wire::{
+        Request, Url,
+        json::{self, Object, Value},
+    },
+};
+use alloc::{format, string::String, vec::Vec};
+
+const RECORD: &str = "registration";
+const DAY_MS: u64 = 86_400_000;
+
+#[derive(Default)]
+pub(crate) struct Registration {
+    step: Step,
+    goal: Goal,
+    fence: Option<u64>,
+    version: u64,
+    endpoint: Option<Url>,
+    initial_access_token: Option<Secret>,
+    saved: Option<Record>,
+    /// Got from the server, and not yet in the store.
+    unsaved: Option<Record>,
+    /// Whether the server has ever taken the saved credentials.
+    accepted: bool,
+    failed: Option<(Error, u64)>,
+    failures: u32,
+    renew_after: u64,
+}
+
+#[derive(Clone)]
+struct Record {
+    registration: message::Registration,
+    authorized: bool,
+    /// In milliseconds since 1970.
+    saved_at: u64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Step {
+    #[default]
+    Idle,
+    Lock(TaskId),
+    Held {
+        until: u64,
+    },
+    Load(TaskId),
+    InitialToken(TaskId),
+    Intent(TaskId),
+    Send(TaskId),
+    Save(TaskId),
+    State(TaskId),
+    Authorize(TaskId),
+    SaveAuthorized(TaskId),
+}
+
+#[derive(Clone, Default, PartialEq)]
+enum Goal {
+    /// Any registration will do.
+    #[default]
+    Have,
+    /// The server knows this client no more.
+    Replace(String),
+    /// The secret comes to its end.
+    Renew,
+}
+
+struct Parts<'a> {
+    config: &'a Config,
+    settings: &'a RegistrationConfig,
+    credentials: &'a mut Credentials,
+    discovery: &'a mut Discovery,
+    io: &'a mut Io,
+}
+
+impl Registration {
+    /// Whether there are credentials; begins to get some if not.
+    pub(crate) fn require(
+        &mut self,
+        config: &Config,
+        credentials: &mut Credentials,
+        discovery: &mut Discovery,
+        io: &mut Io,
+    ) -> Need<()> {
+        let Some(settings) = &config.client.registration else { return Need::Met(()) };
+        let mut parts = Parts { config, settings, credentials, discovery, io };
+        if self.step == Step::Idle {
+            if self.is_settled(settings) && self.goal == Goal::Have {
+                return Need::Met(());
+            }
+            if let Some((error, retry_at)) = &self.failed {
+                if parts.io.now.mono_ms < *retry_at {
+                    return match (&self.saved, &self.goal) {
+                        (Some(_), Goal::Renew) => Need::Met(()),
+                        _ => Need::Failed(error.clone(), *retry_at),
+                    };
+                }
+            }
+            match parts.discovery.endpoint(Endpoint::Registration, config, parts.io) {
+                Need::Met(url) => {
+                    self.endpoint = Some(url);
+                    self.lock(&mut parts);
+                }
+                Need::Waiting => return Need::Waiting,
+                Need::Failed(error, retry_at) => return Need::Failed(error, retry_at),
+            }
+        }
+        match (self.step, &self.saved, &self.goal) {
+            (_, Some(_), Goal::Renew) => Need::Met(()),
+            (Step::Idle, Some(_), Goal::Have) => Need::Met(()),
+            (Step::Idle, ..) => match &self.failed {
+                Some((error, retry_at)) => Need::Failed(error.clone(), *retry_at),
+                None => Need::Waiting,
+            },
+            _ => Need::Waiting,
+        }
+    }
+
+    fn is_settled(&self, settings: &RegistrationConfig) -> bool {
+        self.saved.as_ref().is_some_and(|record| record.authorized || !settings.authorize)
+    }
+
+    /// The server took the credentials.
+    pub(crate) fn accepted(&mut self) {
+        self.accepted = true;
+    }
+
+    /// The server refused the registered client. Whether another one is being got: not for a client that
+    /// never worked, or each refusal would leave one more behind on the server.
+    pub(crate) fn refused(&mut self) -> bool {
+        match &self.saved {
+            Some(record) if self.accepted => {
+                self.goal = Goal::Replace(record.registration.client_id.clone());
+                self.accepted = false;
+                self.failed = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What is due: a lock to ask for again, a secret to renew.
+    pub(crate) fn tend(
+        &mut self,
+        config: &Config,
+        credentials: &mut Credentials,
+        discovery: &mut Discovery,
+        io: &mut Io,
+    ) {
+        let Some(settings) = &config.client.registration else { return };
+        if let Step::Held { until } = self.step {
+            if io.now.mono_ms >= until {
+                let mut parts = Parts { config, settings, credentials, discovery, io };
+                self.lock(&mut parts);
+            }
+            return;
+        }
+        let renew_at = self.saved.as_ref().and_then(Record::renew_at);
+        if self.step == Step::Idle
+            && self.goal == Goal::Have
+            && renew_at.is_some_and(|at| io.now.wall_ms >= at)
+            && io.now.mono_ms >= self.renew_after
+        {
+            self.goal = Goal::Renew;
+        }
+        if self.step == Step::Idle && self.goal == Goal::Renew {
+            self.require(config, credentials, discovery, io);
+        }
+    }
+
+    /// When [`Self::tend`] has something to do, on the monotonic clock.
+    pub(crate) fn due(&self, io: &Io) -> Option<u64> {
+        match self.step {
+            Step::Held { until } => Some(until),
+            Step::Idle => {
+                let renew_at = self.saved.as_ref().and_then(Record::renew_at)?;
+                let wait = renew_at.saturating_sub(io.now.wall_ms);
+                let retry_at = self.failed.as_ref().map_or(0, |(_, retry_at)| *retry_at);
+                Some((io.now.mono_ms + wait).max(self.renew_after).max(retry_at))
+            }
+            _ => None,
+        }
+    }
+
+    fn lock(&mut self, parts: &mut Parts<'_>) {
+        let ttl_ms = 2 * parts.config.timeouts.request_ms + 6 * parts.config.timeouts.store_ms;
+        self.step = Step::Lock(parts.store(StoreOperation::Lock { ttl_ms }));
+    }
+
+    pub(crate) fn complete(
+        &mut self,
+        id: TaskId,
+        outcome: Outcome,
+        config: &Config,
+        credentials: &mut Credentials,
+        discovery: &mut Discovery,
+        io: &mut Io,
+    ) {
+        let Some(settings) = &config.client.registration else { return };
+        let mut parts = Parts { config, settings, credentials, discovery, io };
+        let result = match self.step {
+            Step::Lock(task) if task == id => self.locked(outcome, &mut parts),
+            Step::Load(task) if task == id => self.loaded(outcome, &mut parts),
+            Step::InitialToken(task) if task == id => self.initial_token(outcome, &mut parts),
+            Step::Intent(task) if task == id => self.intended(outcome, &mut parts),
+            Step::Send(task) if task == id => self.answered(outcome, &mut parts),
+            Step::Save(task) if task == id => self.written(outcome, &mut parts),
+            Step::State(task) if task == id => self.authorize(outcome, &mut parts),
+            Step::Authorize(task) if task == id => self.authorized(outcome, &mut parts),
+            Step::SaveAuthorized(task) if task == id => self.settled(outcome, &mut parts),
+            _ => Ok(()),
+        };
+        if let Err(error) = result {
+            self.fail(error, &mut parts);
+        }
+    }
+
+    fn locked(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        match outcome {
+            Outcome::Locked { fence } => {
+                self.fence = Some(fence);
+                self.step = Step::Load(parts.store(StoreOperation::Get));
+                Ok(())
+            }
+            Outcome::Held { retry_after_ms } => {
+                let wait = retry_after_ms.unwrap_or(1_000).clamp(50, 1_000);
+                self.step = Step::Held { until: parts.io.now.mono_ms + wait };
+                Ok(())
+            }
+            other => Err(store_error(other)),
+        }
+    }
+
+    fn loaded(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let Outcome::Record { value, version } = outcome else { return Err(store_error(outcome)) };
+        self.version = version;
+        // What was got and could not be saved the last time comes before anything new.
+        if self.unsaved.is_some() {
+            return self.save(parts);
+        }
+        let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
+        let saved = match value {
+            None => None,
+            Some(bytes) => Saved::read(bytes.expose(), endpoint)?,
+        };
+        match (saved, &self.goal) {
+            (None | Some(Saved::Intent), Goal::Renew) => self.begin(parts),
+            (Some(Saved::Registered(record)), goal) => {
+                let same = |ours: &Record| {
+                    ours.registration.client_id == record.registration.client_id
+                        && ours.registration.client_secret == record.registration.client_secret
+                };
+                let ours = self.saved.as_ref().is_some_and(same);
+                match goal {
+                    Goal::Replace(refused) if *refused == record.registration.client_id && ours => self.begin(parts),
+                    Goal::Renew if ours => self.renew(record, parts),
+                    _ => {
+                        parts.io.event(Event::RegistrationLoaded {
+                            client_id: record.registration.client_id.clone(),
+                        });
+                        self.accepted = true;
+                        self.adopt(record, parts)
+                    }
+                }
+            }
+            (Some(Saved::Intent), _) => {
+                parts.io.event(Event::RegistrationInterrupted);
+                self.begin(parts)
+            }
+            (None, _) => self.begin(parts),
+        }
+    }
+
+    fn begin(&mut self, parts: &mut Parts<'_>) -> Result<(), Error> {
+        match &parts.settings.initial_access_token {
+            None => self.intend(parts),
+            Some(SecretReference::Value(token)) => {
+                self.initial_access_token = Some(token.clone());
+                self.intend(parts)
+            }
+            Some(reference) => {
+                let task = TaskKind::ReadSecret { reference: reference.clone() };
+                let timeout_ms = parts.config.timeouts.secret_ms;
+                self.step = Step::InitialToken(parts.io.start(Owner::Registration, task, timeout_ms));
+                Ok(())
+            }
+        }
+    }
+
+    fn initial_token(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        if let Some(reference) = &parts.settings.initial_access_token {
+            self.initial_access_token = Some(outcome.into_secret(reference)?);
+        }
+        self.intend(parts)
+    }
+
+    fn intend(&mut self, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
+        let value = Saved::intent(endpoint, parts.io.now.wall_ms);
+        self.step = Step::Intent(parts.put(self.version, value));
+        Ok(())
+    }
+
+    fn intended(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let Outcome::Stored { version } = outcome else { return Err(store_error(outcome)) };
+        self.version = version;
+        let Some(endpoint) = &self.endpoint else { return Err(mismatched()) };
+        let request = RegistrationRequest {
+            endpoint,
+            initial_access_token: self.initial_access_token.as_ref(),
+            metadata: &parts.settings.metadata,
+            allowed_origins: &parts.config.allowed_registration_origins,
+        }
+        .request()?;
+        self.step = Step::Send(parts.send(request));
+        Ok(())
+    }
+
+    fn renew(&mut self, record: Record, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let request = UpdateRegistration {
+            registration: &record.registration,
+            metadata: None,
+            allowed_origins: &parts.config.allowed_registration_origins,
+        }
+        .request()?;
+        self.saved = Some(record);
+        self.step = Step::Send(parts.send(request));
+        Ok(())
+    }
+
+    fn answered(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let Some(endpoint) = &self.endpoint else { return Err(mismatched()) };
+        let response = outcome.into_response(endpoint.as_str()).map_err(|(error, _)| error)?;
+        let allowed_origins = &parts.config.allowed_registration_origins;
+        let now = parts.io.now.wall_ms;
+        let record = match (&self.goal, &self.saved) {
+            (Goal::Renew, Some(saved)) => {
+                let answer =
+                    UpdateRegistration { registration: &saved.registration, metadata: None, allowed_origins }
+                        .parse(&response)?;
+                let mut registration = saved.registration.clone();
+                registration.merge(answer);
+                Record { registration, authorized: saved.authorized, saved_at: now }
+            }
+            _ => {
+                let registration = RegistrationRequest {
+                    endpoint,
+                    initial_access_token: self.initial_access_token.as_ref(),
+                    metadata: &parts.settings.metadata,
+                    allowed_origins,
+                }
+                .parse(&response)?;
+                Record { registration, authorized: false, saved_at: now }
+            }
+        };
+        self.unsaved = Some(record);
+        self.save(parts)
+    }
+
+    fn save(&mut self, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
+        let Some(record) = &self.unsaved else { return Err(mismatched()) };
+        self.step = Step::Save(parts.put(self.version, Saved::registered(endpoint, record)));
+        Ok(())
+    }
+
+    fn written(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let Outcome::Stored { version } = outcome else { return Err(store_error(outcome)) };
+        self.version = version;
+        let Some(record) = self.unsaved.take() else { return Err(mismatched()) };
+        let client_id = record.registration.client_id.clone();
+        if self.goal == Goal::Renew {
+            let renewed = self.saved.as_ref().is_some_and(|saved| {
+                saved.registration.client_secret != record.registration.client_secret
+                    || saved.registration.client_secret_expires_at != record.registration.client_secret_expires_at
+            });
+            if renewed {
+                parts.io.event(Event::RegistrationRenewed { client_id });
+            } else {
+                let expires_at = record.registration.client_secret_expires_at.unwrap_or(0);
+                parts.io.event(Event::ClientSecretExpiring { client_id, expires_at });
+                self.renew_after = parts.io.now.mono_ms + parts.config.schedule.refused_max_ms;
+            }
+        } else {
+            parts.io.event(Event::Registered { client_id });
+            self.accepted = false;
+        }
+        self.adopt(record, parts)
+    }
+
+    fn adopt(&mut self, record: Record, parts: &mut Parts<'_>) -> Result<(), Error> {
+        parts.credentials.register(&record.registration);
+        let authorize = parts.settings.authorize && !record.authorized;
+        self.saved = Some(record);
+        if authorize {
+            let task = TaskKind::Random { bytes: 16 };
+            let timeout_ms = parts.config.timeouts.secret_ms;
+            self.step = Step::State(parts.io.start(Owner::Registration, task, timeout_ms));
+        } else {
+            self.finish(parts);
+        }
+        Ok(())
+    }
+
+    fn authorize(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let (Outcome::Bytes(bytes), Some(record)) = (outcome, &self.saved) else { return Err(mismatched()) };
+        let endpoint = match parts.discovery.endpoint(Endpoint::Authorization, parts.config, parts.io) {
+            Need::Met(endpoint) => endpoint,
+            Need::Failed(error, _) => return self.note_authorization("failed", Some(format!("{error}")), parts),
+            Need::Waiting => {
+                let detail = String::from("the authorization endpoint is not known");
+                return self.note_authorization("failed", Some(detail), parts);
+            }
+        };
+        let request = authorization_request(&record.registration, &endpoint, &random_text(&bytes))?;
+        self.step = Step::Authorize(parts.send(request));
+        Ok(())
+    }
+
+    /// Nothing of interest comes of this step, so nothing in its answer stops the flow.
+    fn authorized(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        let response = match outcome.into_response("the authorization endpoint") {
+            Ok(response) => response,
+            Err((error, _)) => return self.note_authorization("failed", Some(format!("{error}")), parts),
+        };
+        match AuthorizationAnswer::of(&response) {
+            Ok(answer) => {
+                let error = answer.error().map(|error| error.error.clone());
+                self.note_authorization(answer.kind(), error, parts)
+            }
+            Err(error) => self.note_authorization("failed", Some(format!("{error}")), parts),
+        }
+    }
+
+    fn note_authorization(
+        &mut self,
+        kind: &'static str,
+        error: Option<String>,
+        parts: &mut Parts<'_>,
+    ) -> Result<(), Error> {
+        parts.io.event(Event::AuthorizationAnswered { kind, error });
+        let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
+        let Some(record) = &mut self.saved else { return Err(mismatched()) };
+        record.authorized = true;
+        self.step = Step::SaveAuthorized(parts.put(self.version, Saved::registered(endpoint, record)));
+        Ok(())
+    }
+
+    /// A note that could not be saved costs one more authorization step some day, no more.
+    fn settled(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
+        if !matches!(outcome, Outcome::Stored { .. }) {
+            parts.io.event(Event::StoreFailed { error: store_error(outcome) });
+        }
+        self.finish(parts);
+        Ok(())
+    }
+
+    fn finish(&mut self, parts: &mut Parts<'_>) {
+        self.goal = Goal::Have;
+        self.failed = None;
+        self.failures = 0;
+        self.rest(parts);
+    }
+
+    fn fail(&mut self, error: Error, parts: &mut Parts<'_>) {
+        self.failures = self.failures.saturating_add(1);
+        let kind = match (error.fault(), error.code()) {
+            (Fault::Network, _) | (_, Code::ServerError | Code::StoreUnavailable) => Backoff::Trouble,
+            (_, Code::RateLimited) => Backoff::RateLimited,
+            _ => Backoff::Refused,
+        };
+        let wait = parts.config.schedule.backoff(kind, self.failures, error.retry_after_ms(), &mut parts.io.jitter);
+        parts.io.event(Event::RegistrationFailed { error: error.clone(), retry_in_s: wait as f64 / 1000.0 });
+        let retry_at = parts.io.now.mono_ms + wait;
+        self.failed = Some((error, retry_at));
+        self.rest(parts);
+    }
+
+    fn rest(&mut self, parts: &mut Parts<'_>) {
+        self.step = Step::Idle;
+        self.initial_access_token = None;
+        if let Some(fence) = self.fence.take() {
+            parts.store(StoreOperation::Unlock { fence });
+        }
+    }
+}
+
+impl Parts<'_> {
+    fn store(&mut self, operation: StoreOperation) -> TaskId {
+        let task = TaskKind::Store { key: RECORD.into(), operation };
+        self.io.start(Owner::Registration, task, self.config.timeouts.store_ms)
+    }
+
+    fn put(&mut self, version: u64, value: Vec<u8>) -> TaskId {
+        self.store(StoreOperation::PutIf { version, value: value.into() })
+    }
+
+    fn send(&mut self, request: Request) -> TaskId {
+        let timeout_ms = self.config.timeouts.request_ms;
+        self.io.stats.requests += 1;
+        let task = TaskKind::Send { request, timeout_ms, max_bytes: self.config.limits.answer_bytes };
+        self.io.start(Owner::Registration, task, timeout_ms)
+    }
+}
+
+impl Record {
+    /// When the secret is renewed: a day before its end, or a tenth of its life if that is shorter.
+    fn renew_at(&self) -> Option<u64> {
+        let ends = self.registration.client_secret_expires_at?.saturating_mul(1000);
+        let window = DAY_MS.min(ends.saturating_sub(self.saved_at) / 10);
+        Some(ends - window.min(ends))
+    }
+}
+
+/// What the store holds under [`RECORD`].
+enum Saved {
+    Intent,
+    Registered(Record),
+}
+
+impl Saved {
+    fn intent(endpoint: &str, now: u64) -> Vec<u8> {
+        Self::write("intent", endpoint, now, None, false)
+    }
+
+    fn registered(endpoint: &str, record: &Record) -> Vec<u8> {
+        let registration = record.registration.to_json();
+        Self::write("registered", endpoint, record.saved_at, Some(registration), record.authorized)
+    }
+
+    fn write(state: &str, endpoint: &str, now: u64, registration: Option<Object>, authorized: bool) -> Vec<u8> {
+        let mut object = Object::new();
+        object.insert("format", Value::from(1u64));
+        object.insert("state", Value::from(state));
+        object.insert("endpoint", Value::from(endpoint));
+        object.insert("saved_at", Value::from(now / 1000));
+        object.insert("authorized", Value::from(authorized));
+        if let Some(registration) = registration {
+            object.insert("registration", Value::Object(registration));
+        }
+        Value::Object(object).to_json().into_bytes()
+    }
+
+    fn read(bytes: &[u8], endpoint: &str) -> Result<Option<Saved>, Error> {
+        let corrupt = |why: String| {
+            Error::new(
+                Code::StoreCorrupt,
+                format!("{why}; move the store file away to register anew, or give this client a store of its own"),
+            )
+            .at("store, record registration")
+        };
+        let object = json::parse_object(bytes).map_err(|error| corrupt(format!("{error}")))?;
+        if object.get("format").and_then(Value::as_u64) != Some(1) {
+            return Err(corrupt(String::from("it was written by another version of svcauth")));
+        }
+        match object.get("endpoint").and_then(Value::as_str) {
+            Some(saved) if saved == endpoint => {}
+            other => {
+                return Err(corrupt(format!(
+                    "it holds a registration at {}, not at {endpoint}",
+                    other.unwrap_or("an unknown place")
+                )));
+            }
+        }
+        match object.get("state").and_then(Value::as_str) {
+            Some("intent") => Ok(Some(Saved::Intent)),
+            Some("registered") => {
+                let Some(registration) = object.get("registration").and_then(Value::as_object) else {
+                    return Err(corrupt(String::from("the registration is missing")));
+                };
+                Ok(Some(Saved::Registered(Record {
+                    registration: message::Registration::from_json(registration)
+                        .map_err(|error| corrupt(format!("{error}")))?,
+                    authorized: object.get("authorized").and_then(Value::as_bool) == Some(true),
+                    saved_at: object.get("saved_at").and_then(Value::as_u64).unwrap_or(0).saturating_mul(1000),
+                })))
+            }
+            _ => Err(corrupt(String::from("its state is unknown"))),
+        }
+    }
+}
+
+pub(crate) fn store_error(outcome: Outcome) -> Error {
+    match outcome {
+        Outcome::Failed { detail } => {
+            Error::new(Code::StoreUnavailable, format!("the store cannot be used: {detail}; check store.file"))
+                .at("store")
+        }
+        Outcome::Unsupported => {
+            Error::new(Code::Unsupported, "this host has no durable store; use another host or another grant").at("store")
+        }
+        Outcome::Conflict => Error::new(
+            Code::StoreUnavailable,
+            "another process changed the record in spite of the lock; it is read again",
+        )
+        .at("store"),
+        _ => mismatched(),
+    }
+}
+
+fn authorization_request(
+    registration: &message::Registration,
+    endpoint: &Url,
+    state: &str,
+) -> Result<Request, Error> {
+    let metadata = &registration.metadata;
+    let first = |name: &str| {
+        metadata.get(name).and_then(Value::as_array).and_then(|values| values.first()).and_then(Value::as_str)
+    };
+    let scopes: Vec<String> = metadata
+        .get("scope")
+        .and_then(Value::as_str)
+        .map(|scope| scope.split(' ').filter(|scope| !scope.is_empty()).map(String::from).collect())
+        .unwrap_or_default();
+    AuthorizationRequest {
+        endpoint,
+        registration_access_token: registration.registration_access_token.as_ref(),
+        client_id: &registration.client_id,
+        client_secret: registration.client_secret.as_ref(),
+        redirect_uri: first("redirect_uris"),
+        scopes: &scopes,
+        response_type: first("response_types").unwrap_or("token"),
+        state,
+    }
+    .request()
+}
