@@ -3,11 +3,13 @@
 //! [`Config::from_json`] reads it, [`SCHEMA`] describes it. Unknown members are errors that name their path
 //! and the member that was probably meant.
 
+mod check;
 mod decode;
+mod defaults;
 mod read;
 
 use crate::{
-    Secret,
+    Error, Secret,
     wire::{Method, Origin, Url, json::Object},
 };
 use alloc::{string::String, vec::Vec};
@@ -51,6 +53,44 @@ pub struct Config {
     pub tls: Tls,
     /// Which proxy is used; for the host.
     pub proxy: Proxy,
+}
+
+impl Config {
+    /// Reads and checks a document.
+    ///
+    /// ```
+    /// let config = svcauth_core::Config::from_json(br#"{
+    ///     "issuer": "https://hydra.example",
+    ///     "client": {
+    ///         "credentials": [{ "client_id": "bss", "client_secret": { "file": "/run/secrets/bss" } }]
+    ///     },
+    ///     "targets": { "smd": { "urls": ["https://smd.example/hsm/v2"], "scopes": ["read"] } }
+    /// }"#)?;
+    /// assert_eq!(config.target_index("smd"), Some(0));
+    ///
+    /// let error = svcauth_core::Config::from_json(br#"{"isuer": "https://hydra.example"}"#).unwrap_err();
+    /// assert_eq!(error.to_string(), "isuer: unknown, did you mean issuer? (invalid_configuration)");
+    /// # Ok::<(), svcauth_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::InvalidConfiguration`](crate::Code::InvalidConfiguration), with the path of the member that is
+    /// wrong or the byte offset at which the text is no JSON.
+    pub fn from_json(text: &[u8]) -> Result<Config, Error> {
+        let config = decode::document(text)?;
+        check::contradictions(&config)?;
+        Ok(config)
+    }
+
+    /// The place of the target `name` in [`Config::targets`].
+    pub fn target_index(&self, name: &str) -> Option<usize> {
+        self.targets.binary_search_by(|target| target.name.as_str().cmp(name)).ok()
+    }
+
+    /// Whether this configuration can only be run by a host with a store that outlives the process.
+    pub fn needs_durable_store(&self) -> bool {
+        self.client.registration.is_some() || self.targets.iter().any(check::spends_tokens)
+    }
 }
 
 /// Endpoints of the authorization server, each optional where metadata names it.
