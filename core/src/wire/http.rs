@@ -1,9 +1,9 @@
 //! An HTTP request to send and the response to it, as plain data (RFC 9110).
 
+use super::buffer;
 use crate::SecretBytes;
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
-use zeroize::Zeroize;
 
 /// The methods that the messages use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,11 @@ pub struct Header {
 
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.sensitive { "[secret]" } else { &self.value };
+        let value = if self.sensitive {
+            "[secret]"
+        } else {
+            &self.value
+        };
         write!(f, "{}: {value}", self.name)
     }
 }
@@ -52,7 +56,7 @@ impl fmt::Debug for Header {
 impl Drop for Header {
     fn drop(&mut self) {
         if let (true, Cow::Owned(value)) = (self.sensitive, &mut self.value) {
-            value.zeroize();
+            buffer::wipe(core::mem::take(value));
         }
     }
 }
@@ -74,7 +78,10 @@ pub struct Request {
 impl Request {
     /// The value of the field `name`, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|header| header.name == name).map(|header| &*header.value)
+        self.headers
+            .iter()
+            .find(|header| header.name == name)
+            .map(|header| &*header.value)
     }
 }
 
@@ -92,7 +99,10 @@ pub struct Response {
 impl Response {
     /// The first value of the field `name`, whatever the case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.header_values(name).next()
+        let mut fields = self.headers.iter();
+        fields
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// All values of the field `name` in the order received, whatever the case.

@@ -1,10 +1,13 @@
 //! What crosses the network whatever the message: requests and responses, forms, JSON, challenges.
 
+pub(crate) mod bearer;
+pub(crate) mod buffer;
 pub mod challenge;
 pub mod form;
 mod http;
 pub mod json;
-mod url;
+pub mod url;
 
+pub use bearer::is_token;
 pub use http::{Header, Method, Request, Response};
 pub use url::{Origin, Url};

@@ -1,0 +1,72 @@
+//! A token in an Authorization header (RFC 6750 section 2.1).
+
+use super::{Header, buffer::Buffer};
+use crate::{Code, Error, Secret};
+
+/// Whether `text` is made of the characters of `b64token` (RFC 6750 section 2.1), and of one at least.
+///
+/// No such text can end a header, a line of a log or a quoted string.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.as_bytes().chunks(32).all(all_b64token)
+}
+
+/// The header `Authorization: Bearer <token>`.
+pub(crate) fn header(token: &Secret, member: &'static str) -> Result<Header, Error> {
+    let token = token.expose();
+    if !is_token(token) {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            "the token is empty or holds a character that no Authorization header may carry",
+        )
+        .at(member));
+    }
+    let mut value = Buffer::with_capacity("Bearer ".len() + token.len());
+    value.push_str("Bearer ");
+    value.push_str(token);
+    Ok(Header {
+        name: "authorization",
+        value: value.into_string().into(),
+        sensitive: true,
+    })
+}
+
+/// Without an early end, so that the compiler can look at many bytes at once.
+#[inline]
+fn all_b64token(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let from_plus = matches!(byte, b'+' | b'-'..=b'9');
+        let other = matches!(byte, b'=' | b'_' | b'~');
+        all & (letter | from_plus | other)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_holds_b64token_characters_only() {
+        for byte in 0..=0x7f_u8 {
+            let allowed = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            let text = [byte; 1];
+            let text = core::str::from_utf8(&text).unwrap();
+            assert_eq!(is_token(text), allowed, "{text:?}");
+            for length in [1, 31, 32, 33, 100] {
+                let text = "a".repeat(length) + text + &"b".repeat(length);
+                assert_eq!(is_token(&text), allowed, "{text:?}");
+            }
+        }
+        assert!(!is_token(""));
+        assert!(!is_token("t\u{e9}"));
+    }
+
+    #[test]
+    fn a_token_that_would_end_the_header_is_refused_without_being_shown() {
+        for token in ["", "a b", "a\r\nX-Admin: 1", "a\0", "t\u{e9}"] {
+            let error = header(&Secret::from(token), "token").unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArgument);
+            assert!(token.is_empty() || !alloc::format!("{error:?}").contains(token));
+        }
+    }
+}
