@@ -1,8 +1,11 @@
 //! What the parts of the client share: the clock, tasks under way, and what waits to be polled.
 
-use super::{Jitter, LeaseChange, Output, Stats, Task, TaskId, TaskKind};
+use super::{Jitter, LeaseChange, Outcome, Output, SendFailure, Stats, Task, TaskId, TaskKind};
 use crate::{Event, Now};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    string::String,
+};
 
 /// Which part of the client a task belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +16,17 @@ pub(crate) enum Owner {
     Token(usize),
 }
 
+struct UnderWay {
+    owner: Owner,
+    deadline_ms: u64,
+    sends: bool,
+}
+
 pub(crate) struct Io {
     pub(crate) now: Now,
     pub(crate) jitter: Jitter,
     pub(crate) stats: Stats,
-    under_way: BTreeMap<TaskId, (Owner, u64)>,
+    under_way: BTreeMap<TaskId, UnderWay>,
     last_id: u64,
     tasks: VecDeque<Task>,
     leases: VecDeque<LeaseChange>,
@@ -47,7 +56,8 @@ impl Io {
         self.last_id += 1;
         let id = TaskId(self.last_id);
         let deadline_ms = self.now.mono_ms.saturating_add(timeout_ms);
-        self.under_way.insert(id, (owner, deadline_ms));
+        let sends = matches!(kind, TaskKind::Send { .. });
+        self.under_way.insert(id, UnderWay { owner, deadline_ms, sends });
         self.tasks.push_back(Task { id, deadline_ms, kind });
         id
     }
@@ -70,22 +80,27 @@ impl Io {
 
     /// Forgets a task that was answered; whose it was.
     pub(crate) fn finish(&mut self, id: TaskId) -> Option<Owner> {
-        self.under_way.remove(&id).map(|(owner, _)| owner)
+        self.under_way.remove(&id).map(|task| task.owner)
     }
 
-    /// A task whose deadline has passed, forgotten.
-    pub(crate) fn overdue(&mut self) -> Option<(TaskId, Owner)> {
+    /// A task whose deadline has passed, forgotten, with the outcome that stands for that.
+    pub(crate) fn overdue(&mut self) -> Option<(TaskId, Owner, Outcome)> {
         let now = self.now.mono_ms;
-        let (id, owner) =
-            self.under_way.iter().find(|(_, (_, deadline))| *deadline <= now).map(|(id, (owner, _))| (*id, *owner))?;
-        self.under_way.remove(&id);
+        let id = self.under_way.iter().find(|(_, task)| task.deadline_ms <= now).map(|(id, _)| *id)?;
+        let task = self.under_way.remove(&id)?;
         self.tasks.retain(|task| task.id != id);
         self.stats.tasks_overdue += 1;
-        Some((id, owner))
+        let detail = String::from("the host gave no answer in time");
+        let outcome = if task.sends {
+            Outcome::SendFailed { failure: SendFailure::Timeout, detail }
+        } else {
+            Outcome::Failed { detail }
+        };
+        Some((id, task.owner, outcome))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.under_way.values().map(|(_, deadline)| *deadline).min()
+        self.under_way.values().map(|task| task.deadline_ms).min()
     }
 
     /// What the host is to hear next. Leases come first: somebody waits for them.

@@ -1,0 +1,715 @@
+//! One attempt to get a token, from what it needs first to the answer.
+//!
+//! ```text
+//! Prepare ─▶ Secrets ─▶ (Lock ─▶ Load ─▶ Mark) ─▶ (Subject) ─▶ Send ─▶ (Save) ─▶ done
+//!               ▲                                    │
+//!               └── refused: read again, other pair ─┘
+//! ```
+//! Lock to Mark and Save are for refresh tokens that can be used once, Subject for a token to be exchanged.
+
+use super::{
+    Need, Outcome, StoreOperation, Subject, TaskId, TaskKind,
+    claims::UnverifiedClaims,
+    credentials::{Credentials, Tried},
+    discovery::{Discovery, Endpoint},
+    io::{Io, Owner},
+    refresh::{RefreshToken, Saved},
+    registration::{Registration, store_error},
+    schedule::Backoff,
+    task::mismatched,
+};
+use crate::{
+    Code, Config, Error, Event, Exchange, Fault, Now, Secret,
+    config::{Grant, RefreshTokens, SecretReference, Target},
+    message::{ClientAuthentication, TokenAnswer, TokenGrant, TokenRequest, TokenRules},
+    wire::{Url, json::Object},
+};
+use alloc::{format, string::String, vec::Vec};
+
+const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// Pairs and contents tried in one attempt; more than two pairs with two contents each there are not.
+const MOST_TRIES: usize = 4;
+
+/// The client's parts that an attempt needs.
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) credentials: &'a mut Credentials,
+    pub(crate) discovery: &'a mut Discovery,
+    pub(crate) registration: &'a mut Registration,
+    pub(crate) io: &'a mut Io,
+}
+
+/// What is to be got.
+pub(crate) struct Job<'a> {
+    pub(crate) owner: Owner,
+    pub(crate) target: &'a Target,
+    pub(crate) subject: Subject<'a>,
+}
+
+/// What outlives one attempt.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// A refresh token that may be used again, or one that could not be saved.
+    pub(crate) refresh_token: Option<RefreshToken>,
+    /// The subject token that the server refused last.
+    pub(crate) refused_subject: Option<Secret>,
+}
+
+/// A token that came.
+pub(crate) struct Gain {
+    pub(crate) answer: TokenAnswer,
+    pub(crate) sent: Now,
+    pub(crate) client_id: Option<String>,
+}
+
+/// Why none came.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) kind: Backoff,
+    /// Whether waiting callers are told at once.
+    pub(crate) answered: bool,
+    /// Where something else than this attempt decides about the next one.
+    pub(crate) retry_at: Option<u64>,
+}
+
+pub(crate) struct Fetch {
+    stage: Stage,
+    endpoint: Option<Url>,
+    authentication: ClientAuthentication,
+    using: Option<Tried>,
+    tried: Vec<Tried>,
+    /// Why the server refused the client, or the subject token, before.
+    refusal: Option<Error>,
+    registered_again: bool,
+    refresh_token: Option<RefreshToken>,
+    subject_token: Option<Secret>,
+    subject_read_again: bool,
+    sent: Now,
+    fence: Option<u64>,
+    version: u64,
+    /// Got, and on its way into the store.
+    gain: Option<TokenAnswer>,
+    /// Why it ends, while a refresh token goes back into the store.
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Prepare,
+    Secrets(u64),
+    Static(TaskId),
+    Lock(TaskId),
+    Held { until: u64 },
+    Load(TaskId),
+    Mark(TaskId),
+    Source,
+    Subject(TaskId),
+    Authenticate,
+    Send,
+    Sending(TaskId),
+    Save(TaskId),
+    Restore(TaskId),
+}
+
+type Ended = Option<Result<Gain, Failure>>;
+
+impl Fetch {
+    pub(crate) fn new() -> Fetch {
+        Fetch {
+            stage: Stage::Prepare,
+            endpoint: None,
+            authentication: ClientAuthentication::None { client_id: None },
+            using: None,
+            tried: Vec::new(),
+            refusal: None,
+            registered_again: false,
+            refresh_token: None,
+            subject_token: None,
+            subject_read_again: false,
+            sent: Now::default(),
+            fence: None,
+            version: 0,
+            gain: None,
+            failure: None,
+        }
+    }
+
+    /// When it goes on without an answer.
+    pub(crate) fn due(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Held { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Goes on as far as it can without an answer; how it ended, if it did.
+    pub(crate) fn advance(&mut self, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        loop {
+            let before = self.stage;
+            let ended = match self.stage {
+                Stage::Prepare => self.prepare(job, parts),
+                Stage::Secrets(round) if parts.credentials.is_finished(round) => {
+                    self.stage = match refresh_tokens(job) {
+                        _ if self.refusal.is_some() => Stage::Authenticate,
+                        RefreshTokens::OneUse => self.lock(job, parts),
+                        _ => Stage::Source,
+                    };
+                    None
+                }
+                Stage::Held { until } if parts.io.now.mono_ms >= until => {
+                    self.stage = self.lock(job, parts);
+                    None
+                }
+                Stage::Source => self.source(job, memory, parts),
+                Stage::Authenticate => self.authenticate(job, parts),
+                Stage::Send => self.send(job, parts),
+                _ => None,
+            };
+            if ended.is_some() {
+                self.unlock(job, parts);
+                return ended;
+            }
+            if self.stage == before {
+                return None;
+            }
+        }
+    }
+
+    /// Takes the answer to one of its tasks; how it ended, if it did.
+    pub(crate) fn complete(
+        &mut self,
+        id: TaskId,
+        outcome: Outcome,
+        job: &Job<'_>,
+        memory: &mut Memory,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
+        let ended = match self.stage {
+            Stage::Static(task) if task == id => self.static_token(outcome, parts),
+            Stage::Lock(task) if task == id => self.locked(outcome, job, parts),
+            Stage::Load(task) if task == id => self.loaded(outcome, job, memory, parts),
+            Stage::Mark(task) if task == id => self.marked(outcome),
+            Stage::Subject(task) if task == id => self.subject(outcome, job, memory),
+            Stage::Sending(task) if task == id => self.answered(outcome, job, memory, parts),
+            Stage::Save(task) if task == id => self.saved(outcome, memory, parts),
+            Stage::Restore(task) if task == id => self.restored(outcome, memory, parts),
+            _ => None,
+        };
+        if ended.is_some() {
+            self.unlock(job, parts);
+            return ended;
+        }
+        self.advance(job, memory, parts)
+    }
+
+    fn prepare(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        if let (Some(reference), Subject::Service) = (&parts.config.client.static_token, job.subject) {
+            return self.read_static_token(reference, job, parts);
+        }
+        let needs_client = !matches!(job.target.grant, Grant::Bare { .. });
+        if needs_client {
+            match parts.registration.require(parts.config, parts.credentials, parts.discovery, parts.io) {
+                Need::Met(()) => {}
+                Need::Waiting => return None,
+                Need::Failed(error, retry_at) => return precondition(error, retry_at),
+            }
+        }
+        match parts.discovery.endpoint(Endpoint::Token, parts.config, parts.io) {
+            Need::Met(url) => self.endpoint = Some(url),
+            Need::Waiting => return None,
+            Need::Failed(error, retry_at) => return precondition(error, retry_at),
+        }
+        self.stage = if needs_client {
+            Stage::Secrets(parts.credentials.read(parts.io, parts.config.timeouts.secret_ms, false))
+        } else {
+            Stage::Send
+        };
+        None
+    }
+
+    fn read_static_token(&mut self, reference: &SecretReference, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        self.sent = parts.io.now;
+        if let SecretReference::Value(token) = reference {
+            return self.take_static_token(token.clone(), parts);
+        }
+        let task = TaskKind::ReadSecret { reference: reference.clone() };
+        self.stage = Stage::Static(parts.io.start(job.owner, task, parts.config.timeouts.secret_ms));
+        None
+    }
+
+    fn static_token(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Ended {
+        let Some(reference) = &parts.config.client.static_token else { return fail(mismatched()) };
+        match outcome.into_secret(reference) {
+            Ok(token) => self.take_static_token(token, parts),
+            Err(error) => fail(error),
+        }
+    }
+
+    fn take_static_token(&mut self, token: Secret, parts: &mut Parts<'_>) -> Ended {
+        if !super::call::is_token(token.expose()) {
+            return fail(
+                Error::new(Code::SecretUnavailable, "the static token holds characters that no token has")
+                    .at("client.static_token"),
+            );
+        }
+        let claims = UnverifiedClaims::of(token.expose());
+        let now_s = parts.io.now.wall_ms / 1000;
+        let expires_in = match claims.expires_at {
+            Some(at) if at <= now_s => {
+                return fail(
+                    Error::new(Code::SecretUnavailable, "the static token has expired; put a new one there")
+                        .at("client.static_token"),
+                );
+            }
+            Some(at) => Some(at - now_s),
+            None => None,
+        };
+        let answer = TokenAnswer {
+            access_token: token,
+            expires_in,
+            scopes: None,
+            refresh_token: None,
+            refresh_expires_in: None,
+            issued_token_type: None,
+            content_type_mismatch: false,
+            extra: Object::new(),
+        };
+        Some(Ok(Gain { answer, sent: self.sent, client_id: claims.client_id }))
+    }
+
+    fn lock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Stage {
+        let timeouts = &parts.config.timeouts;
+        let ttl_ms = MOST_TRIES as u64 * timeouts.request_ms + 4 * timeouts.store_ms;
+        Stage::Lock(store(StoreOperation::Lock { ttl_ms }, job, parts))
+    }
+
+    fn locked(&mut self, outcome: Outcome, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        match outcome {
+            Outcome::Locked { fence } => {
+                self.fence = Some(fence);
+                self.stage = Stage::Load(store(StoreOperation::Get, job, parts));
+                None
+            }
+            Outcome::Held { retry_after_ms } => {
+                let wait = retry_after_ms.unwrap_or(250).clamp(50, 250);
+                self.stage = Stage::Held { until: parts.io.now.mono_ms + wait };
+                None
+            }
+            other => fail(store_error(other)),
+        }
+    }
+
+    fn loaded(&mut self, outcome: Outcome, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        let Outcome::Record { value, version } = outcome else { return fail(store_error(outcome)) };
+        self.version = version;
+        let saved = match value {
+            None => Saved::Spent,
+            Some(bytes) => match Saved::read(bytes.expose(), &key(job)) {
+                Ok(saved) => saved,
+                Err(error) => return fail(error),
+            },
+        };
+        // One that could not be saved is newer than what the store holds.
+        let usable = memory.refresh_token.take().or(match saved {
+            Saved::Ready(token) => Some(token),
+            Saved::Spent => None,
+        });
+        match usable.filter(|token| token.is_usable(parts.io.now.wall_ms)) {
+            None => self.stage = Stage::Source,
+            Some(token) => {
+                self.refresh_token = Some(token);
+                let value = Saved::Spent.write().into();
+                self.stage = Stage::Mark(store(StoreOperation::PutIf { version, value }, job, parts));
+            }
+        }
+        None
+    }
+
+    /// Only once the store says that the refresh token is spent may it be sent.
+    fn marked(&mut self, outcome: Outcome) -> Ended {
+        match outcome {
+            Outcome::Stored { version } => {
+                self.version = version;
+                self.stage = Stage::Authenticate;
+                None
+            }
+            other => fail(store_error(other)),
+        }
+    }
+
+    /// Where the token is to come from.
+    fn source(&mut self, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        self.stage = Stage::Authenticate;
+        match (job.subject, &job.target.grant) {
+            (Subject::User(token), _) => self.subject_token = Some(Secret::from(token)),
+            (Subject::Service, Grant::TokenExchange { subject_token, refresh_tokens, .. }) => {
+                if *refresh_tokens == RefreshTokens::Reusable {
+                    let now = parts.io.now.wall_ms;
+                    self.refresh_token = memory.refresh_token.clone().filter(|token| token.is_usable(now));
+                }
+                if self.refresh_token.is_none() {
+                    return self.read_subject(subject_token, job, parts);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn read_subject(&mut self, reference: &SecretReference, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        if let SecretReference::Value(token) = reference {
+            self.subject_token = Some(token.clone());
+            self.stage = Stage::Authenticate;
+        } else {
+            let task = TaskKind::ReadSecret { reference: reference.clone() };
+            self.stage = Stage::Subject(parts.io.start(job.owner, task, parts.config.timeouts.secret_ms));
+        }
+        None
+    }
+
+    fn subject(&mut self, outcome: Outcome, job: &Job<'_>, memory: &mut Memory) -> Ended {
+        let Grant::TokenExchange { subject_token, .. } = &job.target.grant else { return fail(mismatched()) };
+        match outcome.into_secret(subject_token) {
+            Ok(token) if self.subject_read_again && memory.refused_subject.as_ref() == Some(&token) => {
+                fail(self.refusal.take().unwrap_or_else(mismatched))
+            }
+            Ok(token) => {
+                self.subject_token = Some(token);
+                self.stage = Stage::Authenticate;
+                None
+            }
+            Err(error) => fail(error),
+        }
+    }
+
+    fn authenticate(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        if self.tried.len() >= MOST_TRIES {
+            let error = self.refusal.take().unwrap_or_else(mismatched);
+            return self.end(error, Backoff::Refused, Delivery::NotTaken, job, parts);
+        }
+        match parts.credentials.next(&self.tried) {
+            Ok((using, authentication)) => {
+                self.using = Some(using);
+                self.authentication = authentication;
+                self.stage = Stage::Send;
+                None
+            }
+            Err(_) if self.refusal.is_some() && !self.registered_again && parts.registration.refused() => {
+                self.registered_again = true;
+                self.stage = Stage::Prepare;
+                None
+            }
+            Err(unreadable) => {
+                let error = self.refusal.take().or(unreadable).unwrap_or_else(|| {
+                    Error::new(Code::SecretUnavailable, "there are no client credentials").at("client.credentials")
+                });
+                let kind = Backoff::Refused;
+                self.end(error, kind, Delivery::NotTaken, job, parts)
+            }
+        }
+    }
+
+    fn send(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        let Some(request) = self.message(job, parts.config) else { return fail(mismatched()) };
+        let grant = grant_name(&request.grant);
+        let request = match request.request() {
+            Ok(request) => request,
+            Err(error) => return self.end(error, Backoff::Refused, Delivery::NotTaken, job, parts),
+        };
+        self.sent = parts.io.now;
+        let timeout_ms = parts.config.timeouts.request_ms;
+        let task = TaskKind::Send { request, timeout_ms, max_bytes: parts.config.limits.answer_bytes };
+        self.stage = Stage::Sending(parts.io.start(job.owner, task, timeout_ms));
+        parts.io.stats.requests += 1;
+        parts.io.stats.token_requests += 1;
+        parts.io.event(Event::TokenRequested {
+            target: job.target.name.clone(),
+            grant,
+            client_id: self.authentication.client_id().map(String::from),
+            subject: job.subject.id(),
+        });
+        None
+    }
+
+    fn message<'a>(&'a self, job: &'a Job<'_>, config: &'a Config) -> Option<TokenRequest<'a>> {
+        let target = job.target;
+        let grant = match (&self.refresh_token, &self.subject_token, &target.grant) {
+            (Some(token), ..) => TokenGrant::RefreshToken { refresh_token: &token.value },
+            (None, Some(subject_token), Grant::TokenExchange { subject_token_type, requested_token_type, .. })
+                if matches!(job.subject, Subject::Service) =>
+            {
+                TokenGrant::TokenExchange {
+                    subject_token,
+                    subject_token_type,
+                    requested_token_type: requested_token_type.as_deref(),
+                }
+            }
+            (None, Some(subject_token), _) => TokenGrant::TokenExchange {
+                subject_token,
+                subject_token_type: ACCESS_TOKEN_TYPE,
+                requested_token_type: Some(ACCESS_TOKEN_TYPE),
+            },
+            (None, None, Grant::Bare { method }) => TokenGrant::Bare { method: *method },
+            (None, None, _) => TokenGrant::ClientCredentials,
+        };
+        Some(TokenRequest {
+            endpoint: self.endpoint.as_ref()?,
+            authentication: &self.authentication,
+            grant,
+            scopes: &target.scopes,
+            audience: &target.audience,
+            resource: &target.resource,
+            parameters: &target.parameters,
+            rules: TokenRules {
+                allow_missing_token_type: config.allow_missing_token_type,
+                allow_form_answer: config.allow_form_answer,
+            },
+        })
+    }
+
+    fn answered(&mut self, outcome: Outcome, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        let Some(message) = self.message(job, parts.config) else { return fail(mismatched()) };
+        let (error, failure) = match outcome.into_response(message.endpoint.as_str()) {
+            Ok(response) => match message.parse(&response).and_then(|answer| require_scopes(answer, job.target)) {
+                Ok(answer) => return self.gained(answer, job, memory, parts),
+                Err(error) => (error, None),
+            },
+            Err((error, failure)) => (error, failure),
+        };
+        let error = match self.endpoint.as_ref() {
+            Some(endpoint) if error.member().is_none() => error.at(String::from(endpoint.as_str())),
+            _ => error,
+        };
+        match Reaction::to(&error) {
+            Reaction::OtherCredentials if self.using.is_some() => self.refused(error, parts),
+            Reaction::OtherCredentials => fail(error),
+            Reaction::OtherGrant => self.grant_refused(error, job, memory, parts),
+            Reaction::Fail(kind) => {
+                let not_taken = match failure {
+                    Some(failure) => failure.before_sending(),
+                    None => kind == Backoff::Refused && error.status().is_some_and(|status| (400..500).contains(&status))
+                        || matches!(error.status(), Some(429 | 503)),
+                };
+                let delivery = if not_taken { Delivery::NotTaken } else { Delivery::Unknown };
+                self.end(error, kind, delivery, job, parts)
+            }
+        }
+    }
+
+    /// The server took the request and gave a token: what must be saved is saved before it is used.
+    fn gained(&mut self, answer: TokenAnswer, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        if let Some(using) = self.using {
+            parts.credentials.accepted(using, parts.io);
+            parts.registration.accepted();
+        }
+        memory.refused_subject = None;
+        let next = match &answer.refresh_token {
+            Some(value) => Some(RefreshToken {
+                value: value.clone(),
+                expires_at: answer
+                    .refresh_expires_in
+                    .map(|life| parts.io.now.wall_ms.saturating_add(life.saturating_mul(1000))),
+            }),
+            None => self.refresh_token.clone(),
+        };
+        match (refresh_tokens(job), next) {
+            (RefreshTokens::OneUse, Some(token)) => {
+                let value = Saved::Ready(token.clone()).write().into();
+                self.refresh_token = Some(token);
+                self.gain = Some(answer);
+                let operation = StoreOperation::PutIf { version: self.version, value };
+                self.stage = Stage::Save(store(operation, job, parts));
+                return None;
+            }
+            (RefreshTokens::Reusable, next) => memory.refresh_token = next,
+            _ => {}
+        }
+        self.done(answer)
+    }
+
+    /// A refresh token that cannot be saved stays in memory: the store says that the last one is spent, so no
+    /// other process has it either.
+    fn saved(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        if !matches!(outcome, Outcome::Stored { .. }) {
+            memory.refresh_token = self.refresh_token.take();
+            parts.io.event(Event::StoreFailed { error: store_error(outcome) });
+        }
+        match self.gain.take() {
+            Some(answer) => self.done(answer),
+            None => fail(mismatched()),
+        }
+    }
+
+    fn done(&self, answer: TokenAnswer) -> Ended {
+        let client_id = self.authentication.client_id().map(String::from);
+        Some(Ok(Gain { answer, sent: self.sent, client_id }))
+    }
+
+    /// The server refused the client: read the secrets again, try the other pair, then register anew.
+    fn refused(&mut self, error: Error, parts: &mut Parts<'_>) -> Ended {
+        self.tried.extend(self.using.take());
+        self.stage = if self.refusal.is_none() {
+            Stage::Secrets(parts.credentials.read(parts.io, parts.config.timeouts.secret_ms, true))
+        } else {
+            Stage::Authenticate
+        };
+        self.refusal = Some(error);
+        None
+    }
+
+    /// The server refused what stands for the identity: a refresh token gives way to the next source, a
+    /// subject token is read again, once.
+    fn grant_refused(&mut self, error: Error, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        if self.refresh_token.take().is_some() {
+            memory.refresh_token = None;
+            parts.io.event(Event::RefreshTokenDropped { target: job.target.name.clone(), reason: "refused" });
+            self.stage = Stage::Source;
+            return None;
+        }
+        if let (Subject::Service, Grant::TokenExchange { subject_token, .. }) = (job.subject, &job.target.grant) {
+            memory.refused_subject = self.subject_token.take();
+            let inline = matches!(subject_token, SecretReference::Value(_));
+            if !self.subject_read_again && !inline {
+                self.subject_read_again = true;
+                self.refusal = Some(error);
+                return self.read_subject(subject_token, job, parts);
+            }
+        }
+        fail(error)
+    }
+
+    /// Ends without a token. A refresh token that can be used once goes back into the store if the server
+    /// has certainly not used it, and is lost otherwise.
+    fn end(&mut self, error: Error, kind: Backoff, delivery: Delivery, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        let failure = Failure { answered: error.fault() != Fault::Network, error, kind, retry_at: None };
+        if refresh_tokens(job) == RefreshTokens::OneUse {
+            match (&self.refresh_token, delivery) {
+                (Some(token), Delivery::NotTaken) => {
+                    let value = Saved::Ready(token.clone()).write().into();
+                    let operation = StoreOperation::PutIf { version: self.version, value };
+                    self.failure = Some(failure);
+                    self.stage = Stage::Restore(store(operation, job, parts));
+                    return None;
+                }
+                (Some(_), Delivery::Unknown) => {
+                    let target = job.target.name.clone();
+                    parts.io.event(Event::RefreshTokenDropped { target, reason: "lost" });
+                }
+                (None, _) => {}
+            }
+        }
+        Some(Err(failure))
+    }
+
+    fn restored(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+        if !matches!(outcome, Outcome::Stored { .. }) {
+            memory.refresh_token = self.refresh_token.take();
+            parts.io.event(Event::StoreFailed { error: store_error(outcome) });
+        }
+        self.failure.take().map(Err).or_else(|| fail(mismatched()))
+    }
+
+    fn unlock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) {
+        if let Some(fence) = self.fence.take() {
+            store(StoreOperation::Unlock { fence }, job, parts);
+        }
+    }
+}
+
+/// Whether the server can have used a refresh token that was in a failed request.
+#[derive(Clone, Copy)]
+enum Delivery {
+    /// It has not: never received, or refused before it was looked at.
+    NotTaken,
+    /// It may have.
+    Unknown,
+}
+
+/// What an error asks for.
+enum Reaction {
+    OtherCredentials,
+    OtherGrant,
+    Fail(Backoff),
+}
+
+impl Reaction {
+    fn to(error: &Error) -> Reaction {
+        let said = error.oauth().map(|oauth| oauth.error.as_str());
+        match (error.code(), error.status(), said) {
+            (Code::RateLimited, ..) => Reaction::Fail(Backoff::RateLimited),
+            (Code::ServerError, ..) => Reaction::Fail(Backoff::Trouble),
+            (_, Some(401), _) | (_, _, Some("invalid_client")) => Reaction::OtherCredentials,
+            (_, _, Some("invalid_grant")) => Reaction::OtherGrant,
+            (_, _, Some("temporarily_unavailable" | "server_error")) | (_, Some(408 | 425), _) => {
+                Reaction::Fail(Backoff::Trouble)
+            }
+            _ => Reaction::Fail(kind_of(error)),
+        }
+    }
+}
+
+fn kind_of(error: &Error) -> Backoff {
+    match (error.fault(), error.code()) {
+        (Fault::Network | Fault::Internal, _) => Backoff::Trouble,
+        (_, Code::ServerError | Code::MalformedAnswer | Code::StoreUnavailable) => Backoff::Trouble,
+        (_, Code::RateLimited) => Backoff::RateLimited,
+        _ => Backoff::Refused,
+    }
+}
+
+fn fail(error: Error) -> Ended {
+    let kind = kind_of(&error);
+    Some(Err(Failure { answered: error.fault() != Fault::Network, error, kind, retry_at: None }))
+}
+
+fn precondition(error: Error, retry_at: u64) -> Ended {
+    let kind = kind_of(&error);
+    Some(Err(Failure { answered: error.fault() != Fault::Network, error, kind, retry_at: Some(retry_at) }))
+}
+
+fn require_scopes(answer: TokenAnswer, target: &Target) -> Result<TokenAnswer, Error> {
+    let missing = missing_scopes(&answer, target);
+    if target.require_scopes && !missing.is_empty() {
+        return Err(Error::new(
+            Code::ScopeNotGranted,
+            format!("the server did not grant {}; allow the client these scopes there", missing.join(" ")),
+        )
+        .at(format!("targets.{}.scopes", target.name)));
+    }
+    Ok(answer)
+}
+
+/// The scopes that were asked for and not granted.
+pub(crate) fn missing_scopes(answer: &TokenAnswer, target: &Target) -> Vec<String> {
+    match &answer.scopes {
+        None => Vec::new(),
+        Some(granted) => target.scopes.iter().filter(|scope| !granted.contains(scope)).cloned().collect(),
+    }
+}
+
+fn refresh_tokens(job: &Job<'_>) -> RefreshTokens {
+    match (job.subject, &job.target.grant) {
+        (Subject::Service, Grant::TokenExchange { refresh_tokens, .. }) => *refresh_tokens,
+        _ => RefreshTokens::Ignore,
+    }
+}
+
+fn grant_name(grant: &TokenGrant<'_>) -> &'static str {
+    match grant {
+        TokenGrant::ClientCredentials => "client_credentials",
+        TokenGrant::RefreshToken { .. } => "refresh_token",
+        TokenGrant::TokenExchange { .. } => "token_exchange",
+        TokenGrant::Bare { .. } => "bare",
+        #[allow(unreachable_patterns)]
+        _ => "other",
+    }
+}
+
+fn key(job: &Job<'_>) -> String {
+    format!("refresh_token/{}", job.target.name)
+}
+
+fn store(operation: StoreOperation, job: &Job<'_>, parts: &mut Parts<'_>) -> TaskId {
+    let task = TaskKind::Store { key: key(job), operation };
+    parts.io.start(job.owner, task, parts.config.timeouts.store_ms)
+}

@@ -1,0 +1,501 @@
+//! The client: one identity, the targets it calls, and the decision when to send what.
+//!
+//! ```text
+//!              token(), reject()                 complete(id, outcome, now)
+//!   callers ───────────────────────▶  Client  ◀────────────────────────────── host
+//!           ◀───────────────────────          ──────────────────────────────▶
+//!              Output::Lease                     poll(now): Output::Task, Event, Idle
+//! ```
+//!
+//! It does nothing by itself: time comes in with each call, work comes out of [`Client::poll`]. The one rule:
+//! **after any other call, poll until [`Output::Idle`]**, and again at the time it names.
+//!
+//! - A [`Task`] is done by the host, on any thread, and answered with [`Client::complete`].
+//! - A [`LeaseChange`] is kept by the host: from its own copy it serves callers, without a lock, until
+//!   [`Lease::ask_at_ms`]; those who wait for it are woken.
+//! - An [`Event`] is logged or counted.
+//!
+//! At most one token request is under way for each distinct token, however many callers wait. No failure is
+//! final: what can be tried again is, at the times that the configured schedule gives.
+
+mod call;
+mod claims;
+mod credentials;
+mod discovery;
+mod fetch;
+mod io;
+mod lease;
+mod refresh;
+mod registration;
+mod schedule;
+mod task;
+mod token;
+
+use self::{
+    credentials::Credentials,
+    discovery::Discovery,
+    fetch::Parts,
+    io::{Io, Owner},
+    registration::Registration,
+    schedule::{Backoff, Jitter},
+    token::Token,
+};
+use crate::{Code, Config, Error, Event, Now, Secret, config::SecretReference};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+
+pub use self::{
+    call::{Answered, Call, Calls, Decision},
+    claims::UnverifiedClaims,
+    lease::{Lease, LeaseId, Subject, SubjectId},
+    task::{Capabilities, Outcome, SendFailure, StoreOperation, Task, TaskId, TaskKind},
+};
+
+/// Names a configured target within one [`Client`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(usize);
+
+impl TargetId {
+    /// The target's place among all targets in the order of their names.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What [`Client::poll`] wants of the host.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Something to do.
+    Task(Task),
+    /// A token came, went or could not be had.
+    Lease(LeaseChange),
+    /// The rules for calls have changed: take [`Client::calls`] anew.
+    CallsChanged,
+    /// Something happened.
+    Event(Event),
+    /// Nothing to do before this time on the monotonic clock, or before the next call where it is none.
+    Idle {
+        /// When to poll again, in milliseconds.
+        until: Option<u64>,
+    },
+}
+
+/// A change of the token for a target and subject.
+#[derive(Clone, Debug)]
+pub struct LeaseChange {
+    /// The target.
+    pub target: TargetId,
+    /// The user, where it is not the service's own token.
+    pub subject: Option<SubjectId>,
+    /// What is the case now.
+    pub state: LeaseState,
+}
+
+/// What has become of a token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LeaseState {
+    /// Here it is: for those who wait, and for all until [`Lease::ask_at_ms`].
+    Ready(Lease),
+    /// Here it is for those who wait now, and for nobody else.
+    Once(Lease),
+    /// The last one must not be served any more; ask the client.
+    Cleared,
+    /// None can be had now. Those who wait are to be told so.
+    Failed {
+        /// Why.
+        error: Error,
+        /// When it is tried again, on the monotonic clock, in milliseconds.
+        retry_at_ms: u64,
+    },
+}
+
+/// What [`Client::token`] answers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum State {
+    /// The token.
+    Ready(Lease),
+    /// It is being got: wait for [`Output::Lease`].
+    Pending,
+    /// None can be had before the next attempt.
+    Failed {
+        /// Why.
+        error: Error,
+        /// When it is tried again, on the monotonic clock, in milliseconds.
+        retry_at_ms: u64,
+    },
+}
+
+/// What [`Client::reject`] answers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Make the call once more, with this token.
+    Retry(Lease),
+    /// Another token is being got: when the next [`Output::Lease`] for the target comes, or at the caller's
+    /// deadline, call [`Client::reject`] again for the same lease.
+    Wait,
+    /// Give the 401 to the caller.
+    Deliver,
+}
+
+/// What [`Client::complete`] did with an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Completion {
+    /// It was awaited.
+    Accepted,
+    /// The task is unknown, was answered before, or came to its deadline.
+    Ignored,
+}
+
+/// How a target is doing, for probes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether a token can be served now.
+    pub ready: bool,
+    /// Whether anybody has asked for one yet.
+    pub asked_for: bool,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at_wall_ms: Option<u64>,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<Error>,
+    /// When it is tried again, on the monotonic clock, in milliseconds.
+    pub retry_at_ms: Option<u64>,
+}
+
+/// Counters since the client was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests of all kinds.
+    pub requests: u64,
+    /// Token requests among them.
+    pub token_requests: u64,
+    /// Tokens that came.
+    pub tokens_received: u64,
+    /// Attempts that brought none.
+    pub failures: u64,
+    /// Rejections by called services that were acted on.
+    pub rejections: u64,
+    /// Tasks that came to their deadline.
+    pub tasks_overdue: u64,
+    /// Outcomes that nobody awaited.
+    pub outcomes_ignored: u64,
+    /// Events lost because nobody fetched them.
+    pub events_dropped: u64,
+}
+
+/// One identity and the targets it calls. See the [module](self) for how it is driven.
+///
+/// Not shared between threads: a host puts it behind a lock that is held for the length of one call.
+pub struct Client {
+    config: Arc<Config>,
+    calls: Arc<Calls>,
+    io: Io,
+    credentials: Credentials,
+    discovery: Discovery,
+    registration: Registration,
+    tokens: Vec<Option<Token>>,
+    by_key: BTreeMap<(usize, Option<SubjectId>), usize>,
+    /// Whether anything may have to be done before `wake_at`.
+    stirred: bool,
+    wake_at: Option<u64>,
+}
+
+impl Client {
+    /// Makes a client. Nothing is sent or read before a token is asked for.
+    ///
+    /// `seed` spreads schedules; give each process another one. Secrets do not depend on it.
+    ///
+    /// # Errors
+    /// [`Code::Unsupported`]: the configuration needs what `capabilities` lacks.
+    pub fn new(config: Config, capabilities: Capabilities, seed: u64, now: Now) -> Result<Client, Error> {
+        check_capabilities(&config, capabilities)?;
+        let tokens = (0..config.targets.len())
+            .map(|index| {
+                let owns = config.targets.get(index).is_some_and(|target| target.token_of.is_none());
+                owns.then(|| Token::new(Owner::Token(index), index, sharers(&config, index), None))
+            })
+            .collect();
+        let by_key = (0..config.targets.len()).map(|index| ((index, None), index)).collect();
+        Ok(Client {
+            calls: Arc::new(Calls::new(&config)),
+            io: Io::new(now, seed, config.limits.events),
+            credentials: Credentials::new(&config.client),
+            discovery: Discovery::default(),
+            registration: Registration::default(),
+            tokens,
+            by_key,
+            stirred: false,
+            wake_at: None,
+            config: Arc::new(config),
+        })
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The target of that name.
+    pub fn target(&self, name: &str) -> Option<TargetId> {
+        self.config.target_index(name).map(TargetId)
+    }
+
+    /// All targets, in the order of their names.
+    pub fn targets(&self) -> impl Iterator<Item = TargetId> + use<> {
+        (0..self.config.targets.len()).map(TargetId)
+    }
+
+    /// The rules for outgoing calls, to be shared between threads. Take them anew after
+    /// [`Output::CallsChanged`].
+    pub fn calls(&self) -> Arc<Calls> {
+        Arc::clone(&self.calls)
+    }
+
+    /// Asks for the token of a target. Poll afterwards.
+    pub fn token(&mut self, target: TargetId, subject: Subject<'_>, now: Now) -> State {
+        self.arrive(now);
+        match self.token_of(target, subject) {
+            Some(token) => token.0.ask(token.1, token.2),
+            None => State::Failed {
+                error: Error::new(Code::UnknownTarget, "the target belongs to another client"),
+                retry_at_ms: u64::MAX,
+            },
+        }
+    }
+
+    /// Says that a called service answered 401 to the lease `id`, as [`Calls::answered`] asks. Poll afterwards.
+    pub fn reject(&mut self, target: TargetId, subject: Subject<'_>, id: LeaseId, now: Now) -> Rejection {
+        self.arrive(now);
+        match self.token_of(target, subject) {
+            Some(token) => token.0.reject(id, token.1, token.2),
+            None => Rejection::Deliver,
+        }
+    }
+
+    /// Says that secrets may have changed: what failed for want of a good one is tried at once. Poll afterwards.
+    pub fn secrets_changed(&mut self, now: Now) {
+        self.arrive(now);
+        for token in self.tokens.iter_mut().flatten() {
+            token.retry_now(self.io.now.mono_ms);
+        }
+    }
+
+    /// What there is to do next. Call it until it answers [`Output::Idle`].
+    pub fn poll(&mut self, now: Now) -> Output {
+        self.set_clock(now);
+        if let Some(output) = self.io.next() {
+            return self.hand_out(output);
+        }
+        let due = self.wake_at.is_some_and(|at| at <= self.io.now.mono_ms);
+        if self.stirred || due {
+            self.work();
+        }
+        match self.io.next() {
+            Some(output) => self.hand_out(output),
+            None => Output::Idle { until: self.wake_at },
+        }
+    }
+
+    /// Takes the outcome of a task, once. Poll afterwards.
+    pub fn complete(&mut self, id: TaskId, outcome: Outcome, now: Now) -> Completion {
+        self.arrive(now);
+        self.end_overdue();
+        match self.io.finish(id) {
+            Some(owner) => {
+                self.dispatch(owner, id, outcome);
+                Completion::Accepted
+            }
+            None => {
+                self.io.stats.outcomes_ignored += 1;
+                self.io.event(Event::LateOutcome { task: id.0 });
+                Completion::Ignored
+            }
+        }
+    }
+
+    /// How a target's own token is doing.
+    pub fn health(&self, target: TargetId) -> Health {
+        let owner = owner_of(&self.config, target.0);
+        self.tokens
+            .get(owner)
+            .and_then(Option::as_ref)
+            .map(|token| token.health(self.io.now.mono_ms))
+            .unwrap_or_default()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.io.stats
+    }
+
+    fn hand_out(&mut self, output: Output) -> Output {
+        if matches!(output, Output::CallsChanged) {
+            let mut calls = Calls::clone(&self.calls);
+            calls.never_decorate(self.discovery.named());
+            self.calls = Arc::new(calls);
+        }
+        output
+    }
+
+    fn set_clock(&mut self, now: Now) {
+        // A monotonic clock that goes back would bring schedules to life again that have passed.
+        let mono_ms = self.io.now.mono_ms.max(now.mono_ms);
+        self.io.now = Now { mono_ms, wall_ms: now.wall_ms };
+    }
+
+    fn arrive(&mut self, now: Now) {
+        self.set_clock(now);
+        self.stirred = true;
+    }
+
+    /// Everything that can be done now: deadlines, what is due, fetches that can go on.
+    fn work(&mut self) {
+        self.end_overdue();
+        let Client { config, io, credentials, discovery, registration, tokens, .. } = self;
+        registration.tend(config, credentials, discovery, io);
+        let mut parts = Parts { config, credentials, discovery, registration, io };
+        for token in tokens.iter_mut().flatten() {
+            token.tick(&mut parts);
+            token.advance(&mut parts);
+        }
+        self.stirred = false;
+        self.wake_at = self.next_wake();
+    }
+
+    fn end_overdue(&mut self) {
+        while let Some((id, owner, outcome)) = self.io.overdue() {
+            self.dispatch(owner, id, outcome);
+            self.stirred = true;
+        }
+    }
+
+    fn dispatch(&mut self, owner: Owner, id: TaskId, outcome: Outcome) {
+        let Client { config, io, credentials, discovery, registration, tokens, .. } = self;
+        match owner {
+            Owner::Credentials(position) => {
+                credentials.complete(io, id, position, outcome, config.timeouts.secret_ms);
+            }
+            Owner::Discovery => discovery.complete(id, outcome, config, io),
+            Owner::Registration => registration.complete(id, outcome, config, credentials, discovery, io),
+            Owner::Token(index) => {
+                if let Some(token) = tokens.get_mut(index).and_then(Option::as_mut) {
+                    let mut parts = Parts { config, credentials, discovery, registration, io };
+                    token.complete(id, outcome, &mut parts);
+                }
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<u64> {
+        let tokens = self.tokens.iter().flatten().filter_map(Token::next_wake);
+        tokens.chain(self.io.next_deadline()).chain(self.registration.due(&self.io)).min()
+    }
+
+    fn token_of(&mut self, target: TargetId, subject: Subject<'_>) -> Option<(&mut Token, &Config, &mut Io)> {
+        self.config.targets.get(target.0)?;
+        let owner = owner_of(&self.config, target.0);
+        let index = match subject {
+            Subject::Service => owner,
+            Subject::User(token) => self.user_token(owner, token),
+        };
+        let token = self.tokens.get_mut(index)?.as_mut()?;
+        Some((token, &self.config, &mut self.io))
+    }
+
+    /// The place of a user's token, made if need be; the one that was used least lately goes for it.
+    fn user_token(&mut self, target: usize, value: &str) -> usize {
+        let id = SubjectId::of(value);
+        if let Some(index) = self.by_key.get(&(target, Some(id))) {
+            return *index;
+        }
+        if self.tokens.iter().flatten().filter(|token| token.subject_id().is_some()).count() >= self.config.limits.subjects {
+            self.evict();
+        }
+        let free = self
+            .tokens
+            .iter()
+            .enumerate()
+            .skip(self.config.targets.len())
+            .find(|(_, token)| token.is_none())
+            .map_or(self.tokens.len(), |(index, _)| index);
+        let user = Some((id, Secret::from(value)));
+        let token = Token::new(Owner::Token(free), target, sharers(&self.config, target), user);
+        if free == self.tokens.len() {
+            self.tokens.push(Some(token));
+        } else if let Some(place) = self.tokens.get_mut(free) {
+            *place = Some(token);
+        }
+        self.by_key.insert((target, Some(id)), free);
+        free
+    }
+
+    fn evict(&mut self) {
+        let oldest = self
+            .tokens
+            .iter()
+            .enumerate()
+            .filter_map(|(index, token)| token.as_ref().map(|token| (index, token)))
+            .filter(|(_, token)| token.subject_id().is_some())
+            .min_by_key(|(_, token)| (token.is_fetching(), token.used_at()))
+            .map(|(index, _)| index);
+        if let Some(mut token) = oldest.and_then(|index| self.tokens.get_mut(index)).and_then(Option::take) {
+            self.by_key.remove(&(token.target(), token.subject_id()));
+            token.forget(&mut self.io);
+        }
+    }
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client").field("stats", &self.io.stats).finish_non_exhaustive()
+    }
+}
+
+/// Something that must be there before the next step.
+pub(crate) enum Need<T> {
+    Met(T),
+    Waiting,
+    /// It could not be had, and is tried again at this time.
+    Failed(Error, u64),
+}
+
+fn owner_of(config: &Config, target: usize) -> usize {
+    config.targets.get(target).and_then(|target| target.token_of).unwrap_or(target)
+}
+
+fn sharers(config: &Config, owner: usize) -> Vec<TargetId> {
+    (0..config.targets.len()).filter(|index| owner_of(config, *index) == owner).map(TargetId).collect()
+}
+
+fn check_capabilities(config: &Config, capabilities: Capabilities) -> Result<(), Error> {
+    let lacks = |what: &str, member: String| {
+        Err(Error::new(Code::Unsupported, alloc::format!("this host {what}; use another host, or configure it otherwise"))
+            .at(member))
+    };
+    for (reference, member) in config.secret_references() {
+        match reference {
+            SecretReference::File(_) if !capabilities.secret_files => {
+                return lacks("reads no secrets from files", member);
+            }
+            SecretReference::Env(_) if !capabilities.secret_env => {
+                return lacks("reads no secrets from the environment", member);
+            }
+            SecretReference::Callback(_) if !capabilities.secret_callback => {
+                return lacks("was given no function for secrets", member);
+            }
+            _ => {}
+        }
+    }
+    if config.needs_durable_store() && !capabilities.durable_store {
+        return lacks("has no durable store, which registration and one-use refresh tokens need", String::from("store"));
+    }
+    if config.tls.certificate_file.is_some() && !capabilities.client_certificate {
+        return lacks("shows no client certificate", String::from("tls.certificate_file"));
+    }
+    Ok(())
+}

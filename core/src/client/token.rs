@@ -1,0 +1,512 @@
+//! One distinct token: the lease in use, what is wrong with it, and when it is fetched next.
+
+use super::{
+    Backoff, Health, LeaseChange, LeaseState, Outcome, Rejection, State, Subject, SubjectId, TargetId, TaskId,
+    claims::UnverifiedClaims,
+    fetch::{Failure, Fetch, Gain, Job, Memory, Parts, missing_scopes},
+    io::{Io, Owner},
+    lease::{self, Lease, LeaseId},
+};
+use crate::{
+    Code, Config, Error, Event, Secret, TaskKind,
+    config::{Grant, Schedule, SecretReference},
+};
+use alloc::{string::String, vec::Vec};
+
+pub(crate) struct Token {
+    owner: Owner,
+    target: usize,
+    /// The target itself and those that use its token.
+    sharers: Vec<TargetId>,
+    user: Option<(SubjectId, Secret)>,
+
+    current: Option<Lease>,
+    /// A called service refused it: callers wait for another one.
+    suspect: bool,
+    /// The lease before, while it can still be served, unless it was refused.
+    previous: Option<Lease>,
+    /// A new lease that was refused while its predecessor is served, and when it is tried again.
+    newer: Option<(Lease, u64)>,
+    /// Until then the current lease counts as brand-new: a receiver may not know its key yet.
+    unproven_until: u64,
+    /// When a rejection was last acted on.
+    acted_at: Option<u64>,
+    clock_step_seen: bool,
+
+    wanted: bool,
+    waiting: bool,
+    used_at: u64,
+    due: Option<u64>,
+    fetch: Option<Fetch>,
+    memory: Memory,
+    renewed_at: Option<u64>,
+    failed: Option<Failed>,
+    failures: u32,
+}
+
+struct Failed {
+    error: Error,
+    kind: Backoff,
+    answered: bool,
+    retry_at: u64,
+    /// What the secrets were when it failed.
+    generation: u64,
+    look_at: u64,
+    looking: Option<TaskId>,
+}
+
+impl Token {
+    pub(crate) fn new(
+        owner: Owner,
+        target: usize,
+        sharers: Vec<TargetId>,
+        user: Option<(SubjectId, Secret)>,
+    ) -> Token {
+        Token {
+            owner,
+            target,
+            sharers,
+            user,
+            current: None,
+            suspect: false,
+            previous: None,
+            newer: None,
+            unproven_until: 0,
+            acted_at: None,
+            clock_step_seen: false,
+            wanted: false,
+            waiting: false,
+            used_at: 0,
+            due: None,
+            fetch: None,
+            memory: Memory::default(),
+            renewed_at: None,
+            failed: None,
+            failures: 0,
+        }
+    }
+
+    pub(crate) fn target(&self) -> usize {
+        self.target
+    }
+
+    pub(crate) fn subject_id(&self) -> Option<SubjectId> {
+        self.user.as_ref().map(|(id, _)| *id)
+    }
+
+    pub(crate) fn used_at(&self) -> u64 {
+        self.used_at
+    }
+
+    pub(crate) fn is_fetching(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// Somebody wants the token.
+    pub(crate) fn ask(&mut self, config: &Config, io: &Io) -> State {
+        let now = io.now.mono_ms;
+        self.used_at = now;
+        self.wanted = true;
+        if let Some(lease) = self.servable(now) {
+            let lease = lease.clone();
+            if now >= lease.refresh_at_ms() {
+                self.want_fetch(config, now);
+            }
+            return State::Ready(lease);
+        }
+        if let Some(failed) = &self.failed {
+            if failed.answered && now < failed.retry_at && self.fetch.is_none() {
+                return State::Failed { error: failed.error.clone(), retry_at_ms: failed.retry_at };
+            }
+        }
+        self.waiting = true;
+        self.want_fetch(config, now);
+        State::Pending
+    }
+
+    /// A called service answered 401 to the lease `id`.
+    pub(crate) fn reject(&mut self, id: LeaseId, config: &Config, io: &mut Io) -> Rejection {
+        let now = io.now.mono_ms;
+        self.used_at = now;
+        let Some(current) = self.current.clone().filter(|lease| now < lease.serve_until_ms()) else {
+            self.waiting = true;
+            self.want_fetch(config, now);
+            return Rejection::Wait;
+        };
+        if self.suspect {
+            self.waiting = true;
+            return Rejection::Wait;
+        }
+        if current.id() != id {
+            return Rejection::Retry(current);
+        }
+        let cooldown = config.schedule.rejection_cooldown_ms;
+        let cooling = self.acted_at.is_some_and(|at| now < at.saturating_add(cooldown));
+        // That the predecessor is refused too is still the same rejection.
+        if cooling && self.newer.is_none() {
+            return Rejection::Deliver;
+        }
+        self.acted_at = Some(now);
+        io.stats.rejections += 1;
+        let brand_new = now < self.unproven_until;
+        let previous = self.previous.take().filter(|lease| brand_new && now < lease.serve_until_ms());
+        if let Some(previous) = previous {
+            self.note_rejection(id, "predecessor", config, io);
+            self.newer = Some((current, now.saturating_add(cooldown)));
+            self.current = Some(previous.clone());
+            self.announce(LeaseState::Ready(previous.clone()), io);
+            return Rejection::Retry(previous);
+        }
+        // The predecessor in use is refused as well: neither is any good.
+        if let Some((newer, _)) = self.newer.take() {
+            self.current = Some(newer);
+        }
+        // While the server is away there is nothing better to be had.
+        if self.fetch.is_none() && self.failed.as_ref().is_some_and(|failed| now < failed.retry_at) {
+            self.note_rejection(id, "none", config, io);
+            return Rejection::Deliver;
+        }
+        self.note_rejection(id, "refresh", config, io);
+        self.suspect = true;
+        self.waiting = true;
+        self.want_fetch(config, now);
+        self.announce(LeaseState::Cleared, io);
+        Rejection::Wait
+    }
+
+    fn note_rejection(&self, lease: LeaseId, action: &'static str, config: &Config, io: &mut Io) {
+        io.event(Event::Rejected { target: self.name(config), lease, action });
+    }
+
+    fn servable(&self, now: u64) -> Option<&Lease> {
+        self.current.as_ref().filter(|lease| !self.suspect && now < lease.serve_until_ms())
+    }
+
+    /// A fetch as soon as the floor and the back-off allow.
+    fn want_fetch(&mut self, config: &Config, now: u64) {
+        if self.fetch.is_some() {
+            return;
+        }
+        let at = self.earliest(config, now);
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn earliest(&self, config: &Config, now: u64) -> u64 {
+        let lifetime = self.current.as_ref().map_or(0, Lease::lifetime_ms);
+        let floor = self.renewed_at.map_or(0, |at| at.saturating_add(config.schedule.floor(lifetime)));
+        let retry_at = self.failed.as_ref().map_or(0, |failed| failed.retry_at);
+        now.max(floor).max(retry_at)
+    }
+
+    /// Whether it is refreshed although nobody asks.
+    fn is_kept_fresh(&self, schedule: &Schedule) -> bool {
+        schedule.keep_fresh && self.user.is_none() && self.wanted
+    }
+
+    /// Does what has become due.
+    pub(crate) fn tick(&mut self, parts: &mut Parts<'_>) {
+        let now = parts.io.now.mono_ms;
+        self.expire(now, parts);
+        self.try_newer(now, parts);
+        self.compare_clocks(parts);
+        self.look_for_secrets(parts);
+        if self.fetch.is_none() && self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            self.fetch = Some(Fetch::new());
+        }
+    }
+
+    fn expire(&mut self, now: u64, parts: &mut Parts<'_>) {
+        self.previous.take_if(|lease| lease.serve_until_ms() <= now);
+        self.newer.take_if(|(lease, _)| lease.serve_until_ms() <= now);
+        let Some(expired) = self.current.take_if(|lease| lease.serve_until_ms() <= now) else { return };
+        self.suspect = false;
+        if let Some((newer, _)) = self.newer.take() {
+            self.current = Some(newer.clone());
+            self.announce(LeaseState::Ready(newer), parts.io);
+            return;
+        }
+        if self.is_kept_fresh(&parts.config.schedule) {
+            parts.io.event(Event::LeaseExpired { target: self.name(parts.config), lease: expired.id() });
+            self.want_fetch(parts.config, now);
+        }
+        self.announce(LeaseState::Cleared, parts.io);
+    }
+
+    fn try_newer(&mut self, now: u64, parts: &mut Parts<'_>) {
+        if let Some((newer, _)) = self.newer.take_if(|(_, at)| *at <= now) {
+            self.previous = self.current.replace(newer.clone());
+            self.unproven_until = now.saturating_add(parts.config.schedule.rejection_cooldown_ms);
+            self.announce(LeaseState::Ready(newer), parts.io);
+        }
+    }
+
+    /// Wall time past expiry and monotonic time not: the clock was set, or the machine slept.
+    fn compare_clocks(&mut self, parts: &mut Parts<'_>) {
+        let Some(lease) = &self.current else { return };
+        if parts.io.now.wall_ms >= lease.expires_at_wall_ms() && !self.clock_step_seen {
+            self.clock_step_seen = true;
+            parts.io.event(Event::ClockStep { target: self.name(parts.config) });
+            self.want_fetch(parts.config, parts.io.now.mono_ms);
+        }
+    }
+
+    /// While a person has to act, a changed secret is reason enough to try at once.
+    fn look_for_secrets(&mut self, parts: &mut Parts<'_>) {
+        let now = parts.io.now.mono_ms;
+        let timeout_ms = parts.config.timeouts.secret_ms;
+        let changed = {
+            let Some(failed) = self.failed.as_mut().filter(|failed| failed.kind == Backoff::Refused) else { return };
+            if failed.look_at <= now && self.fetch.is_none() && self.due.is_some() {
+                failed.look_at = now.saturating_add(parts.config.schedule.secret_poll_ms.max(1));
+                parts.credentials.read(parts.io, timeout_ms, false);
+                if let (None, Some(reference)) = (&failed.looking, parts.config.targets.get(self.target).and_then(subject_reference)) {
+                    let task = TaskKind::ReadSecret { reference: reference.clone() };
+                    failed.looking = Some(parts.io.start(self.owner, task, timeout_ms));
+                }
+            }
+            failed.generation != parts.credentials.generation()
+        };
+        if changed {
+            self.retry_now(parts.io.now.mono_ms);
+        }
+    }
+
+    /// The reason for the last failure may be gone.
+    pub(crate) fn retry_now(&mut self, now: u64) {
+        if let Some(failed) = self.failed.take() {
+            if self.fetch.is_none() && (self.wanted || self.waiting) {
+                self.due = Some(now);
+                // Until the attempt has ended callers wait for it.
+                self.failed = Some(Failed { retry_at: now, kind: Backoff::Trouble, ..failed });
+            }
+        }
+    }
+
+    /// Lets the fetch under way go on.
+    pub(crate) fn advance(&mut self, parts: &mut Parts<'_>) {
+        self.drive(None, parts);
+    }
+
+    pub(crate) fn complete(&mut self, id: TaskId, outcome: Outcome, parts: &mut Parts<'_>) {
+        if self.failed.as_ref().is_some_and(|failed| failed.looking == Some(id)) {
+            self.looked(outcome, parts);
+        } else {
+            self.drive(Some((id, outcome)), parts);
+        }
+    }
+
+    fn looked(&mut self, outcome: Outcome, parts: &mut Parts<'_>) {
+        if let Some(failed) = &mut self.failed {
+            failed.looking = None;
+        }
+        let reference = parts.config.targets.get(self.target).and_then(subject_reference);
+        if let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference)) {
+            if self.memory.refused_subject.as_ref() != Some(&secret) {
+                self.retry_now(parts.io.now.mono_ms);
+            }
+        }
+    }
+
+    fn drive(&mut self, answer: Option<(TaskId, Outcome)>, parts: &mut Parts<'_>) {
+        let Some(target) = parts.config.targets.get(self.target) else { return };
+        let Some(fetch) = &mut self.fetch else { return };
+        let subject = self.user.as_ref().map_or(Subject::Service, |(_, token)| Subject::User(token.expose()));
+        let job = Job { owner: self.owner, target, subject };
+        let ended = match answer {
+            None => fetch.advance(&job, &mut self.memory, parts),
+            Some((id, outcome)) => fetch.complete(id, outcome, &job, &mut self.memory, parts),
+        };
+        match ended {
+            None => {}
+            Some(Ok(gain)) => {
+                self.fetch = None;
+                self.gained(gain, parts);
+            }
+            Some(Err(failure)) => {
+                self.fetch = None;
+                self.failed(failure, parts);
+            }
+        }
+    }
+
+    fn gained(&mut self, gain: Gain, parts: &mut Parts<'_>) {
+        let Parts { config, io, .. } = parts;
+        let Some(target) = config.targets.get(self.target) else { return };
+        let now = io.now.mono_ms;
+        let lifetime = gain.answer.lifetime(gain.sent.wall_ms, target.default_lifetime_ms);
+        let life = config.schedule.life(gain.sent.mono_ms, now, lifetime.ms, &mut io.jitter);
+        let expired = lifetime.ms > 0 && now >= life.expires_at;
+        if expired {
+            let error = Error::new(
+                Code::Timeout,
+                "the answer took longer than the token lives; make the server faster or its tokens longer-lived",
+            );
+            let kind = Backoff::Trouble;
+            return self.failed(Failure { error, kind, answered: false, retry_at: None }, parts);
+        }
+        let missing = missing_scopes(&gain.answer, target);
+        let claims = UnverifiedClaims::of(gain.answer.access_token.expose());
+        let kept_fresh = self.is_kept_fresh(&config.schedule);
+        let lease = Lease::new(lease::Parts {
+            value: gain.answer.access_token,
+            sent_ms: gain.sent.mono_ms,
+            refresh_at_ms: life.refresh_at,
+            ask_at_ms: if kept_fresh { life.serve_until } else { life.refresh_at },
+            serve_until_ms: life.serve_until,
+            expires_at_ms: life.expires_at,
+            expires_at_wall_ms: gain.sent.wall_ms.saturating_add(lifetime.ms),
+            scopes: gain.answer.scopes.unwrap_or_else(|| target.scopes.clone()),
+            client_id: gain.client_id.or(claims.client_id),
+            subject: claims.subject,
+        });
+        if lifetime.absolute {
+            io.event(Event::AbsoluteExpiry { target: target.name.clone() });
+        }
+        if gain.answer.content_type_mismatch {
+            io.event(Event::ContentTypeMismatch { target: target.name.clone() });
+        }
+        if !missing.is_empty() {
+            io.event(Event::ScopeReduced { target: target.name.clone(), missing });
+        }
+        io.stats.tokens_received += 1;
+        io.event(Event::TokenReceived {
+            target: target.name.clone(),
+            lease: lease.id(),
+            lifetime_s: lifetime.ms as f64 / 1000.0,
+            scopes: lease.scopes().to_vec(),
+            client_id: lease.client_id().map(String::from),
+            subject: self.user.as_ref().map(|(id, _)| *id),
+        });
+        self.failed = None;
+        self.failures = 0;
+        self.renewed_at = Some(now);
+        self.clock_step_seen = false;
+        self.install(lease, kept_fresh, config, io);
+    }
+
+    fn install(&mut self, lease: Lease, kept_fresh: bool, config: &Config, io: &mut Io) {
+        let now = io.now.mono_ms;
+        let waited = core::mem::take(&mut self.waiting);
+        if lease.serve_until_ms() <= now {
+            self.current = None;
+            self.suspect = false;
+            self.due = None;
+            if waited {
+                self.announce(LeaseState::Once(lease), io);
+            }
+            return;
+        }
+        let same = self.current.as_ref().is_some_and(|current| current.id() == lease.id());
+        let before = self.current.replace(lease.clone());
+        if self.suspect {
+            self.previous = None;
+            if same {
+                self.acted_at = Some(now);
+            }
+        } else if !same {
+            self.previous = before.filter(|before| now < before.serve_until_ms());
+        }
+        self.suspect = false;
+        self.newer = None;
+        self.unproven_until = now.saturating_add(config.schedule.rejection_cooldown_ms);
+        self.due = kept_fresh.then(|| lease.refresh_at_ms().max(self.earliest(config, now)));
+        self.announce(LeaseState::Ready(lease), io);
+    }
+
+    fn failed(&mut self, failure: Failure, parts: &mut Parts<'_>) {
+        let Parts { config, credentials, io, .. } = parts;
+        let now = io.now.mono_ms;
+        let same_kind = self.failed.as_ref().is_none_or(|failed| failed.kind == failure.kind);
+        self.failures = if same_kind { self.failures.saturating_add(1) } else { 1 };
+        io.stats.failures += 1;
+        let asked = failure.error.retry_after_ms();
+        let retry_at = match failure.retry_at {
+            Some(at) => at.max(now.saturating_add(config.schedule.backoff_initial_ms)),
+            None => now.saturating_add(config.schedule.backoff(failure.kind, self.failures, asked, &mut io.jitter)),
+        };
+        if core::mem::take(&mut self.suspect) {
+            if let Some(lease) = self.current.clone() {
+                self.acted_at = Some(now);
+                io.event(Event::SuspectRestored { target: self.name(config), lease: lease.id() });
+                self.announce(LeaseState::Ready(lease), io);
+            }
+        }
+        let serving = self.servable(now).is_some();
+        io.event(Event::RefreshFailed {
+            target: self.name(config),
+            error: failure.error.clone(),
+            retry_in_s: retry_at.saturating_sub(now) as f64 / 1000.0,
+            needs_action: failure.kind == Backoff::Refused,
+            serving,
+        });
+        if failure.answered && !serving {
+            self.waiting = false;
+            let error = failure.error.clone();
+            self.announce(LeaseState::Failed { error, retry_at_ms: retry_at }, io);
+        }
+        let asked_lately = now.saturating_sub(self.used_at) < 2 * config.timeouts.wait_ms;
+        if self.is_kept_fresh(&config.schedule) || (self.waiting && asked_lately) {
+            self.due = Some(retry_at);
+        }
+        self.failed = Some(Failed {
+            error: failure.error,
+            kind: failure.kind,
+            answered: failure.answered,
+            retry_at,
+            generation: credentials.generation(),
+            look_at: now.saturating_add(config.schedule.secret_poll_ms),
+            looking: None,
+        });
+    }
+
+    fn announce(&self, state: LeaseState, io: &mut Io) {
+        let subject = self.subject_id();
+        for target in &self.sharers {
+            io.lease(LeaseChange { target: *target, subject, state: state.clone() });
+        }
+    }
+
+    /// Tells the host that it is gone.
+    pub(crate) fn forget(&mut self, io: &mut Io) {
+        self.announce(LeaseState::Cleared, io);
+    }
+
+    fn name(&self, config: &Config) -> String {
+        config.targets.get(self.target).map(|target| target.name.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn health(&self, now: u64) -> Health {
+        let serving = self.servable(now);
+        Health {
+            ready: serving.is_some(),
+            asked_for: self.wanted,
+            expires_at_wall_ms: serving.map(Lease::expires_at_wall_ms),
+            error: self.failed.as_ref().map(|failed| failed.error.clone()),
+            retry_at_ms: self.failed.as_ref().map(|failed| failed.retry_at),
+        }
+    }
+
+    /// When [`Self::tick`] or [`Self::advance`] has something to do.
+    pub(crate) fn next_wake(&self) -> Option<u64> {
+        let fetch = self.fetch.as_ref().and_then(Fetch::due);
+        let due = self.due.filter(|_| self.fetch.is_none());
+        let current = self.current.as_ref().map(Lease::serve_until_ms);
+        let newer = self.newer.as_ref().map(|(_, at)| *at);
+        let look = self
+            .failed
+            .as_ref()
+            .filter(|failed| failed.kind == Backoff::Refused && self.fetch.is_none() && self.due.is_some())
+            .map(|failed| failed.look_at);
+        [fetch, due, current, newer, look].into_iter().flatten().min()
+    }
+}
+
+fn subject_reference(target: &crate::config::Target) -> Option<&SecretReference> {
+    match &target.grant {
+        Grant::TokenExchange { subject_token, .. } => {
+            Some(subject_token).filter(|reference| !matches!(reference, SecretReference::Value(_)))
+        }
+        _ => None,
+    }
+}
