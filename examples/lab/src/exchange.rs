@@ -83,17 +83,14 @@ pub(crate) async fn perform(
         Some(Dropped) => Err(Dropped),
         None => Ok(response),
     });
-    match &result {
-        Ok(response) => {
-            let status = response.status().as_u16();
-            in_flight.status = Some(status);
-            entry.status = Some(status);
-            if let Some(caller) = response.extensions().get::<Caller>() {
-                entry.sub = caller.sub.clone();
-                entry.client_id = caller.client_id.clone();
-            }
+    if let Ok(response) = &result {
+        let status = response.status().as_u16();
+        in_flight.status = Some(status);
+        entry.status = Some(status);
+        if let Some(caller) = response.extensions().get::<Caller>() {
+            entry.sub = caller.sub.clone();
+            entry.client_id = caller.client_id.clone();
         }
-        Err(Dropped) => {}
     }
     drop(in_flight);
     world.recorder.record(entry);

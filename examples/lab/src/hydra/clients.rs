@@ -30,7 +30,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) async fn create(State(world): State<Arc<World>>, body: Bytes) -> Response {
     match parse(&body) {
         Ok(metadata) => insert(&world, metadata),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn register(State(world): State<Arc<World>>, body: Bytes) -> Re
     }
     let mut metadata = match parse(&body) {
         Ok(metadata) => metadata,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     if chose_secret(&metadata) {
         return reply::hydra_error(
@@ -103,7 +103,7 @@ pub(super) async fn put(
 ) -> Response {
     let metadata = match parse(&body) {
         Ok(metadata) => metadata,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let secret = metadata.client_secret.clone();
     match lock(&world.clients).get_mut(&id) {
@@ -240,7 +240,7 @@ pub(super) async fn put_registration(
     };
     let metadata = match parse(&body) {
         Ok(metadata) => metadata,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     if chose_secret(&metadata) {
         return reply::hydra_error(
@@ -273,19 +273,20 @@ pub(super) async fn delete_registration(
     }
 }
 
-fn parse(body: &[u8]) -> Result<Metadata, Response> {
-    let metadata: Metadata = serde_json::from_slice(body).map_err(|error| undecodable(&error))?;
+fn parse(body: &[u8]) -> Result<Metadata, Box<Response>> {
+    let metadata: Metadata =
+        serde_json::from_slice(body).map_err(|error| Box::new(undecodable(&error)))?;
     let too_short = |secret: &String| !secret.is_empty() && secret.len() < SECRET_MIN;
     if metadata.client_secret.as_ref().is_some_and(too_short) {
-        return Err(bad_secret());
+        return Err(Box::new(bad_secret()));
     }
     for uri in metadata.redirect_uris.iter().flatten() {
         if uri.parse::<Uri>().is_err() {
-            return Err(reply::hydra_error(
+            return Err(Box::new(reply::hydra_error(
                 StatusCode::BAD_REQUEST,
                 "invalid_redirect_uri",
                 &format!("The value of one or more redirect_uris is invalid: '{uri}'"),
-            ));
+            )));
         }
     }
     Ok(metadata)
