@@ -262,7 +262,11 @@ impl fmt::Display for Error {
             write!(f, ", HTTP {status}")?;
         }
         f.write_str(")")?;
-        if let Some(description) = inner.oauth.as_ref().and_then(|oauth| oauth.description.as_ref()) {
+        if let Some(description) = inner
+            .oauth
+            .as_ref()
+            .and_then(|oauth| oauth.description.as_ref())
+        {
             write!(f, "; the server says: {description}")?;
         }
         Ok(())

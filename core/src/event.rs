@@ -225,7 +225,9 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Event::RefreshFailed { serving: false, .. }
-            | Event::RefreshFailed { needs_action: true, .. }
+            | Event::RefreshFailed {
+                needs_action: true, ..
+            }
             | Event::RegistrationFailed { .. }
             | Event::ClientSecretExpiring { .. }
             | Event::StoreFailed { .. }

@@ -143,7 +143,11 @@ mod tests {
             (" s ", " s "),
             ("\n", ""),
         ] {
-            assert_eq!(Secret::from_bytes(read.into()).unwrap().expose(), kept, "{read:?}");
+            assert_eq!(
+                Secret::from_bytes(read.into()).unwrap().expose(),
+                kept,
+                "{read:?}"
+            );
         }
         assert!(Secret::from_bytes([0xff, 0xfe].into()).is_none());
     }

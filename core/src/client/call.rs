@@ -111,13 +111,20 @@ impl Calls {
             targets: config
                 .targets
                 .iter()
-                .map(|target| Rule { name: target.name.clone(), user_token: target.user_token })
+                .map(|target| Rule {
+                    name: target.name.clone(),
+                    user_token: target.user_token,
+                })
                 .collect(),
             prefixes,
             endpoints: Vec::new(),
         };
         let endpoints = &config.endpoints;
-        let own = [&endpoints.token, &endpoints.authorization, &endpoints.registration];
+        let own = [
+            &endpoints.token,
+            &endpoints.authorization,
+            &endpoints.registration,
+        ];
         calls.never_decorate(own.into_iter().flatten());
         calls
     }
@@ -126,7 +133,10 @@ impl Calls {
     pub(crate) fn never_decorate<'a>(&mut self, urls: impl Iterator<Item = &'a Url>) -> bool {
         let before = self.endpoints.len();
         for url in urls {
-            let endpoint = Endpoint { origin: url.origin().clone(), path: url.path().trim_end_matches('/').into() };
+            let endpoint = Endpoint {
+                origin: url.origin().clone(),
+                path: url.path().trim_end_matches('/').into(),
+            };
             if !self.endpoints.contains(&endpoint) {
                 self.endpoints.push(endpoint);
             }
@@ -150,13 +160,13 @@ impl Calls {
             return None;
         }
         let path = parts.path.trim_end_matches('/');
-        let own = |endpoint: &Endpoint| *endpoint.path == *path && parts.is_origin(&endpoint.origin);
+        let own = |endpoint: &Endpoint| *endpoint.path == *path && parts.is_of(&endpoint.origin);
         if self.endpoints.iter().any(own) {
             return None;
         }
         self.prefixes
             .iter()
-            .find(|prefix| starts_with_segments(path, &prefix.path) && parts.is_origin(&prefix.origin))
+            .find(|prefix| starts_with_segments(path, &prefix.path) && parts.is_of(&prefix.origin))
             .map(|prefix| prefix.target)
     }
 
@@ -170,7 +180,10 @@ impl Calls {
         let Some(target) = self.target(call.url) else {
             return Decision::Nothing;
         };
-        if call.redirected_from.is_some_and(|first| self.target(first) != Some(target)) {
+        if call
+            .redirected_from
+            .is_some_and(|first| self.target(first) != Some(target))
+        {
             return Decision::Nothing;
         }
         let Some(rule) = self.targets.get(target.0) else {
@@ -209,9 +222,9 @@ impl Calls {
         if status != 401 || !matches!(decision, Decision::Lease { .. }) {
             return Answered::Deliver;
         }
-        let insufficient_scope = challenge::parse(www_authenticate)
-            .iter()
-            .any(|challenge| challenge.is_bearer() && challenge.parameter("error") == Some("insufficient_scope"));
+        let insufficient_scope = challenge::parse(www_authenticate).iter().any(|challenge| {
+            challenge.is_bearer() && challenge.parameter("error") == Some("insufficient_scope")
+        });
         match (insufficient_scope, replayable) {
             (true, _) => Answered::Deliver,
             (false, true) => Answered::Retry,
@@ -222,21 +235,32 @@ impl Calls {
 
 /// Whether every reader takes the path for the same: no dot segment, no encoded slash, backslash or dot.
 fn is_plain(path: &str) -> bool {
-    let encoded = |pair: &[u8]| matches!(pair, [b'2', b'f' | b'F' | b'e' | b'E'] | [b'5', b'c' | b'C'] | [b'0', b'0']);
+    let encoded = |pair: &[u8]| {
+        matches!(
+            pair,
+            [b'2', b'f' | b'F' | b'e' | b'E'] | [b'5', b'c' | b'C'] | [b'0', b'0']
+        )
+    };
     let bytes = path.as_bytes();
     let hidden = bytes
         .windows(3)
         .any(|window| window.first() == Some(&b'%') && window.get(1..).is_some_and(encoded));
-    !hidden && !path.split('/').any(|segment| segment == "." || segment == "..")
+    !hidden
+        && !path
+            .split('/')
+            .any(|segment| segment == "." || segment == "..")
 }
 
 fn starts_with_segments(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// RFC 6750 section 2.1, b64token.
 pub(crate) fn is_token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     !body.is_empty()
-        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+        && body.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
 }

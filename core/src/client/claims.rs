@@ -28,7 +28,9 @@ impl UnverifiedClaims {
     fn read(token: &str) -> Option<UnverifiedClaims> {
         const LONGEST: usize = 16 * 1024;
         let mut parts = token.split('.');
-        let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(_), Some(payload), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return None;
         };
         if token.len() > LONGEST {

@@ -84,7 +84,9 @@ impl Credentials {
 
     /// The id in use, before any token has come.
     pub(crate) fn client_id(&self) -> Option<&str> {
-        self.pairs.get(self.preferred).map(|pair| pair.client_id.as_str())
+        self.pairs
+            .get(self.preferred)
+            .map(|pair| pair.client_id.as_str())
     }
 
     /// Asks for all secrets to be read; the round whose end brings them. With `fresh` they are read after
@@ -114,7 +116,9 @@ impl Credentials {
                     pair.secret = Some(secret.clone());
                 }
                 Some(reference) => {
-                    let task = TaskKind::ReadSecret { reference: reference.clone() };
+                    let task = TaskKind::ReadSecret {
+                        reference: reference.clone(),
+                    };
                     pair.reading = Some(io.start(Owner::Credentials(position), task, timeout_ms));
                 }
             }
@@ -131,8 +135,19 @@ impl Credentials {
         }
     }
 
-    pub(crate) fn complete(&mut self, io: &mut Io, id: TaskId, position: usize, outcome: Outcome, timeout_ms: u64) {
-        let Some(pair) = self.pairs.get_mut(position).filter(|pair| pair.reading == Some(id)) else {
+    pub(crate) fn complete(
+        &mut self,
+        io: &mut Io,
+        id: TaskId,
+        position: usize,
+        outcome: Outcome,
+        timeout_ms: u64,
+    ) {
+        let Some(pair) = self
+            .pairs
+            .get_mut(position)
+            .filter(|pair| pair.reading == Some(id))
+        else {
             return;
         };
         pair.reading = None;
@@ -144,7 +159,9 @@ impl Credentials {
                         self.generation += 1;
                         pair.changed_in = self.generation;
                         if pair.secret.is_some() {
-                            io.event(Event::SecretChanged { client_id: pair.client_id.clone() });
+                            io.event(Event::SecretChanged {
+                                client_id: pair.client_id.clone(),
+                            });
                         }
                         pair.secret = Some(secret);
                     }
@@ -153,7 +170,9 @@ impl Credentials {
                 // replaced, and the server is the judge of whether it is still good.
                 Err(error) => {
                     if pair.error.as_ref() != Some(&error) {
-                        io.event(Event::SecretUnavailable { error: error.clone() });
+                        io.event(Event::SecretUnavailable {
+                            error: error.clone(),
+                        });
                     }
                     pair.error = Some(error);
                 }
@@ -166,7 +185,10 @@ impl Credentials {
     ///
     /// # Errors
     /// None is left that has a secret; the first reason why, if a secret cannot be read.
-    pub(crate) fn next(&self, tried: &[Tried]) -> Result<(Tried, ClientAuthentication), Option<Error>> {
+    pub(crate) fn next(
+        &self,
+        tried: &[Tried],
+    ) -> Result<(Tried, ClientAuthentication), Option<Error>> {
         if self.pairs.is_empty() && self.method == AuthMethod::None {
             return if tried.is_empty() {
                 Ok(((0, 0), ClientAuthentication::None { client_id: None }))
@@ -177,7 +199,9 @@ impl Credentials {
         let mut unreadable = None;
         let others = (0..self.pairs.len()).filter(|position| *position != self.preferred);
         for position in core::iter::once(self.preferred).chain(others) {
-            let Some(pair) = self.pairs.get(position) else { continue };
+            let Some(pair) = self.pairs.get(position) else {
+                continue;
+            };
             let candidate = (position, pair.changed_in);
             if tried.contains(&candidate) {
                 continue;
@@ -193,17 +217,29 @@ impl Credentials {
     fn authentication(&self, pair: &Pair) -> Result<ClientAuthentication, Error> {
         let client_id = pair.client_id.clone();
         if self.method == AuthMethod::None {
-            return Ok(ClientAuthentication::None { client_id: Some(client_id) });
+            return Ok(ClientAuthentication::None {
+                client_id: Some(client_id),
+            });
         }
         let Some(client_secret) = pair.secret.clone() else {
             return Err(pair.error.clone().unwrap_or_else(|| {
-                Error::new(Code::SecretUnavailable, "the client has no secret; the server gave none, or none is configured")
-                    .at("client.credentials")
+                Error::new(
+                    Code::SecretUnavailable,
+                    "the client has no secret; the server gave none, or none is configured",
+                )
+                .at("client.credentials")
             }));
         };
         Ok(match self.method {
-            AuthMethod::ClientSecretPost => ClientAuthentication::Post { client_id, client_secret },
-            _ => ClientAuthentication::Basic { client_id, client_secret, encoding: self.encoding },
+            AuthMethod::ClientSecretPost => ClientAuthentication::Post {
+                client_id,
+                client_secret,
+            },
+            _ => ClientAuthentication::Basic {
+                client_id,
+                client_secret,
+                encoding: self.encoding,
+            },
         })
     }
 
@@ -212,7 +248,10 @@ impl Credentials {
         if position != self.preferred {
             if let Some(pair) = self.pairs.get(position) {
                 self.preferred = position;
-                io.event(Event::CredentialPromoted { client_id: pair.client_id.clone(), position });
+                io.event(Event::CredentialPromoted {
+                    client_id: pair.client_id.clone(),
+                    position,
+                });
             }
         }
     }

@@ -6,8 +6,7 @@ use super::{
     schedule::Backoff,
 };
 use crate::{
-    Code, Config, Error, Event, Exchange,
-    config,
+    Code, Config, Error, Event, Exchange, config,
     message::{Metadata, MetadataDocument, MetadataRequest},
     wire::Url,
 };
@@ -32,7 +31,12 @@ pub(crate) struct Discovery {
 
 impl Discovery {
     /// The URL of an endpoint: the configured one, or the one that metadata names, which is fetched if need be.
-    pub(crate) fn endpoint(&mut self, endpoint: Endpoint, config: &Config, io: &mut Io) -> Need<Url> {
+    pub(crate) fn endpoint(
+        &mut self,
+        endpoint: Endpoint,
+        config: &Config,
+        io: &mut Io,
+    ) -> Need<Url> {
         let (configured, name) = match endpoint {
             Endpoint::Token => (&config.endpoints.token, "token"),
             Endpoint::Authorization => (&config.endpoints.authorization, "authorization"),
@@ -43,13 +47,20 @@ impl Discovery {
         }
         let Some(issuer) = &config.issuer else {
             return Need::Failed(
-                Error::new(Code::InvalidConfiguration, "needed, since there is no issuer to ask for it")
-                    .at(format!("endpoints.{name}")),
+                Error::new(
+                    Code::InvalidConfiguration,
+                    "needed, since there is no issuer to ask for it",
+                )
+                .at(format!("endpoints.{name}")),
                 io.now.mono_ms + config.schedule.refused_max_ms,
             );
         };
-        let stale = io.now.mono_ms.saturating_sub(self.fetched_at) >= config.schedule.metadata_lifetime_ms;
-        let backing_off = self.failed.as_ref().is_some_and(|(_, retry_at)| io.now.mono_ms < *retry_at);
+        let stale =
+            io.now.mono_ms.saturating_sub(self.fetched_at) >= config.schedule.metadata_lifetime_ms;
+        let backing_off = self
+            .failed
+            .as_ref()
+            .is_some_and(|(_, retry_at)| io.now.mono_ms < *retry_at);
         if (self.metadata.is_none() || stale) && self.fetching.is_none() && !backing_off {
             let first = match config.discovery {
                 config::Discovery::Oauth => MetadataDocument::Oauth,
@@ -69,7 +80,9 @@ impl Discovery {
                     None => Need::Failed(
                         Error::new(
                             Code::MalformedAnswer,
-                            format!("the issuer's metadata has no {name}_endpoint; set endpoints.{name}"),
+                            format!(
+                                "the issuer's metadata has no {name}_endpoint; set endpoints.{name}"
+                            ),
                         )
                         .at(format!("{issuer}")),
                         self.fetched_at + config.schedule.metadata_lifetime_ms,
@@ -87,7 +100,11 @@ impl Discovery {
                 let timeout_ms = config.timeouts.request_ms;
                 let max_bytes = config.limits.answer_bytes;
                 io.stats.requests += 1;
-                let task = TaskKind::Send { request, timeout_ms, max_bytes };
+                let task = TaskKind::Send {
+                    request,
+                    timeout_ms,
+                    max_bytes,
+                };
                 self.fetching = Some((io.start(Owner::Discovery, task, timeout_ms), document));
             }
             Err(error) => self.fail(error, config, io),
@@ -95,8 +112,12 @@ impl Discovery {
     }
 
     pub(crate) fn complete(&mut self, id: TaskId, outcome: Outcome, config: &Config, io: &mut Io) {
-        let Some((task, document)) = self.fetching.take() else { return };
-        let Some(issuer) = config.issuer.as_ref().filter(|_| task == id) else { return };
+        let Some((task, document)) = self.fetching.take() else {
+            return;
+        };
+        let Some(issuer) = config.issuer.as_ref().filter(|_| task == id) else {
+            return;
+        };
         let answer = outcome
             .into_response(issuer.as_str())
             .map_err(|(error, _)| error)
@@ -109,12 +130,18 @@ impl Discovery {
                 self.failed = None;
                 self.failures = 0;
                 io.calls_changed();
-                io.event(Event::MetadataReceived { issuer: issuer.as_str().into() });
+                io.event(Event::MetadataReceived {
+                    issuer: issuer.as_str().into(),
+                });
             }
             Err(error) => {
                 let answered = !matches!(error.fault(), crate::Fault::Network)
-                    && !matches!(error.code(), Code::ServerError | Code::RateLimited | Code::IssuerMismatch);
-                let other = config.discovery == config::Discovery::Auto && document == MetadataDocument::Openid;
+                    && !matches!(
+                        error.code(),
+                        Code::ServerError | Code::RateLimited | Code::IssuerMismatch
+                    );
+                let other = config.discovery == config::Discovery::Auto
+                    && document == MetadataDocument::Openid;
                 if answered && other {
                     self.fetch(issuer, MetadataDocument::Oauth, config, io);
                 } else {
@@ -128,12 +155,20 @@ impl Discovery {
     fn fail(&mut self, error: Error, config: &Config, io: &mut Io) {
         self.failures = self.failures.saturating_add(1);
         let kind = match (error.fault(), error.code()) {
-            (crate::Fault::Network, _) | (_, Code::ServerError | Code::MalformedAnswer) => Backoff::Trouble,
+            (crate::Fault::Network, _) | (_, Code::ServerError | Code::MalformedAnswer) => {
+                Backoff::Trouble
+            }
             (_, Code::RateLimited) => Backoff::RateLimited,
             _ => Backoff::Refused,
         };
-        let wait = config.schedule.backoff(kind, self.failures, error.retry_after_ms(), &mut io.jitter);
-        io.event(Event::MetadataFailed { error: error.clone(), retry_in_s: wait as f64 / 1000.0 });
+        let wait =
+            config
+                .schedule
+                .backoff(kind, self.failures, error.retry_after_ms(), &mut io.jitter);
+        io.event(Event::MetadataFailed {
+            error: error.clone(),
+            retry_in_s: wait as f64 / 1000.0,
+        });
         self.failed = Some((error, io.now.mono_ms + wait));
     }
 
@@ -145,13 +180,16 @@ impl Discovery {
 
 /// Whether the endpoints may be spoken to at all: without TLS only where the configuration allows it.
 fn usable(metadata: Metadata, config: &Config) -> Result<Metadata, Error> {
-    let insecure = named_by(&metadata)
-        .find(|url| !url.is_https() && !url.is_loopback() && !config.insecure_http.contains(url.origin()));
+    let insecure = named_by(&metadata).find(|url| {
+        !url.is_https() && !url.is_loopback() && !config.insecure_http.contains(url.origin())
+    });
     match insecure {
         None => Ok(metadata),
         Some(url) => Err(Error::new(
             Code::UntrustedEndpoint,
-            format!("the metadata names {url}, which is not https; list its origin in insecure_http if that is meant"),
+            format!(
+                "the metadata names {url}, which is not https; list its origin in insecure_http if that is meant"
+            ),
         )),
     }
 }

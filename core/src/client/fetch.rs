@@ -143,7 +143,12 @@ impl Fetch {
     }
 
     /// Goes on as far as it can without an answer; how it ended, if it did.
-    pub(crate) fn advance(&mut self, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+    pub(crate) fn advance(
+        &mut self,
+        job: &Job<'_>,
+        memory: &mut Memory,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
         loop {
             let before = self.stage;
             let ended = match self.stage {
@@ -203,42 +208,69 @@ impl Fetch {
     }
 
     fn prepare(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
-        if let (Some(reference), Subject::Service) = (&parts.config.client.static_token, job.subject) {
+        if let (Some(reference), Subject::Service) =
+            (&parts.config.client.static_token, job.subject)
+        {
             return self.read_static_token(reference, job, parts);
         }
         let needs_client = !matches!(job.target.grant, Grant::Bare { .. });
         if needs_client {
-            match parts.registration.require(parts.config, parts.credentials, parts.discovery, parts.io) {
+            match parts.registration.require(
+                parts.config,
+                parts.credentials,
+                parts.discovery,
+                parts.io,
+            ) {
                 Need::Met(()) => {}
                 Need::Waiting => return None,
                 Need::Failed(error, retry_at) => return precondition(error, retry_at),
             }
         }
-        match parts.discovery.endpoint(Endpoint::Token, parts.config, parts.io) {
+        match parts
+            .discovery
+            .endpoint(Endpoint::Token, parts.config, parts.io)
+        {
             Need::Met(url) => self.endpoint = Some(url),
             Need::Waiting => return None,
             Need::Failed(error, retry_at) => return precondition(error, retry_at),
         }
         self.stage = if needs_client {
-            Stage::Secrets(parts.credentials.read(parts.io, parts.config.timeouts.secret_ms, false))
+            Stage::Secrets(
+                parts
+                    .credentials
+                    .read(parts.io, parts.config.timeouts.secret_ms, false),
+            )
         } else {
             Stage::Send
         };
         None
     }
 
-    fn read_static_token(&mut self, reference: &SecretReference, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+    fn read_static_token(
+        &mut self,
+        reference: &SecretReference,
+        job: &Job<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
         self.sent = parts.io.now;
         if let SecretReference::Value(token) = reference {
             return self.take_static_token(token.clone(), parts);
         }
-        let task = TaskKind::ReadSecret { reference: reference.clone() };
-        self.stage = Stage::Static(parts.io.start(job.owner, task, parts.config.timeouts.secret_ms));
+        let task = TaskKind::ReadSecret {
+            reference: reference.clone(),
+        };
+        self.stage = Stage::Static(parts.io.start(
+            job.owner,
+            task,
+            parts.config.timeouts.secret_ms,
+        ));
         None
     }
 
     fn static_token(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Ended {
-        let Some(reference) = &parts.config.client.static_token else { return fail(mismatched()) };
+        let Some(reference) = &parts.config.client.static_token else {
+            return fail(mismatched());
+        };
         match outcome.into_secret(reference) {
             Ok(token) => self.take_static_token(token, parts),
             Err(error) => fail(error),
@@ -248,8 +280,11 @@ impl Fetch {
     fn take_static_token(&mut self, token: Secret, parts: &mut Parts<'_>) -> Ended {
         if !super::call::is_token(token.expose()) {
             return fail(
-                Error::new(Code::SecretUnavailable, "the static token holds characters that no token has")
-                    .at("client.static_token"),
+                Error::new(
+                    Code::SecretUnavailable,
+                    "the static token holds characters that no token has",
+                )
+                .at("client.static_token"),
             );
         }
         let claims = UnverifiedClaims::of(token.expose());
@@ -257,8 +292,11 @@ impl Fetch {
         let expires_in = match claims.expires_at {
             Some(at) if at <= now_s => {
                 return fail(
-                    Error::new(Code::SecretUnavailable, "the static token has expired; put a new one there")
-                        .at("client.static_token"),
+                    Error::new(
+                        Code::SecretUnavailable,
+                        "the static token has expired; put a new one there",
+                    )
+                    .at("client.static_token"),
                 );
             }
             Some(at) => Some(at - now_s),
@@ -274,7 +312,11 @@ impl Fetch {
             content_type_mismatch: false,
             extra: Object::new(),
         };
-        Some(Ok(Gain { answer, sent: self.sent, client_id: claims.client_id }))
+        Some(Ok(Gain {
+            answer,
+            sent: self.sent,
+            client_id: claims.client_id,
+        }))
     }
 
     fn lock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Stage {
@@ -292,15 +334,25 @@ impl Fetch {
             }
             Outcome::Held { retry_after_ms } => {
                 let wait = retry_after_ms.unwrap_or(250).clamp(50, 250);
-                self.stage = Stage::Held { until: parts.io.now.mono_ms + wait };
+                self.stage = Stage::Held {
+                    until: parts.io.now.mono_ms + wait,
+                };
                 None
             }
             other => fail(store_error(other)),
         }
     }
 
-    fn loaded(&mut self, outcome: Outcome, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
-        let Outcome::Record { value, version } = outcome else { return fail(store_error(outcome)) };
+    fn loaded(
+        &mut self,
+        outcome: Outcome,
+        job: &Job<'_>,
+        memory: &mut Memory,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
+        let Outcome::Record { value, version } = outcome else {
+            return fail(store_error(outcome));
+        };
         self.version = version;
         let saved = match value {
             None => Saved::Spent,
@@ -319,7 +371,8 @@ impl Fetch {
             Some(token) => {
                 self.refresh_token = Some(token);
                 let value = Saved::Spent.write().into();
-                self.stage = Stage::Mark(store(StoreOperation::PutIf { version, value }, job, parts));
+                self.stage =
+                    Stage::Mark(store(StoreOperation::PutIf { version, value }, job, parts));
             }
         }
         None
@@ -342,10 +395,20 @@ impl Fetch {
         self.stage = Stage::Authenticate;
         match (job.subject, &job.target.grant) {
             (Subject::User(token), _) => self.subject_token = Some(Secret::from(token)),
-            (Subject::Service, Grant::TokenExchange { subject_token, refresh_tokens, .. }) => {
+            (
+                Subject::Service,
+                Grant::TokenExchange {
+                    subject_token,
+                    refresh_tokens,
+                    ..
+                },
+            ) => {
                 if *refresh_tokens == RefreshTokens::Reusable {
                     let now = parts.io.now.wall_ms;
-                    self.refresh_token = memory.refresh_token.clone().filter(|token| token.is_usable(now));
+                    self.refresh_token = memory
+                        .refresh_token
+                        .clone()
+                        .filter(|token| token.is_usable(now));
                 }
                 if self.refresh_token.is_none() {
                     return self.read_subject(subject_token, job, parts);
@@ -356,21 +419,36 @@ impl Fetch {
         None
     }
 
-    fn read_subject(&mut self, reference: &SecretReference, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+    fn read_subject(
+        &mut self,
+        reference: &SecretReference,
+        job: &Job<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
         if let SecretReference::Value(token) = reference {
             self.subject_token = Some(token.clone());
             self.stage = Stage::Authenticate;
         } else {
-            let task = TaskKind::ReadSecret { reference: reference.clone() };
-            self.stage = Stage::Subject(parts.io.start(job.owner, task, parts.config.timeouts.secret_ms));
+            let task = TaskKind::ReadSecret {
+                reference: reference.clone(),
+            };
+            self.stage = Stage::Subject(parts.io.start(
+                job.owner,
+                task,
+                parts.config.timeouts.secret_ms,
+            ));
         }
         None
     }
 
     fn subject(&mut self, outcome: Outcome, job: &Job<'_>, memory: &mut Memory) -> Ended {
-        let Grant::TokenExchange { subject_token, .. } = &job.target.grant else { return fail(mismatched()) };
+        let Grant::TokenExchange { subject_token, .. } = &job.target.grant else {
+            return fail(mismatched());
+        };
         match outcome.into_secret(subject_token) {
-            Ok(token) if self.subject_read_again && memory.refused_subject.as_ref() == Some(&token) => {
+            Ok(token)
+                if self.subject_read_again && memory.refused_subject.as_ref() == Some(&token) =>
+            {
                 fail(self.refusal.take().unwrap_or_else(mismatched))
             }
             Ok(token) => {
@@ -394,14 +472,19 @@ impl Fetch {
                 self.stage = Stage::Send;
                 None
             }
-            Err(_) if self.refusal.is_some() && !self.registered_again && parts.registration.refused() => {
+            Err(_)
+                if self.refusal.is_some()
+                    && !self.registered_again
+                    && parts.registration.refused() =>
+            {
                 self.registered_again = true;
                 self.stage = Stage::Prepare;
                 None
             }
             Err(unreadable) => {
                 let error = self.refusal.take().or(unreadable).unwrap_or_else(|| {
-                    Error::new(Code::SecretUnavailable, "there are no client credentials").at("client.credentials")
+                    Error::new(Code::SecretUnavailable, "there are no client credentials")
+                        .at("client.credentials")
                 });
                 let kind = Backoff::Refused;
                 self.end(error, kind, Delivery::NotTaken, job, parts)
@@ -410,7 +493,9 @@ impl Fetch {
     }
 
     fn send(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
-        let Some(request) = self.message(job, parts.config) else { return fail(mismatched()) };
+        let Some(request) = self.message(job, parts.config) else {
+            return fail(mismatched());
+        };
         let grant = grant_name(&request.grant);
         let request = match request.request() {
             Ok(request) => request,
@@ -418,7 +503,11 @@ impl Fetch {
         };
         self.sent = parts.io.now;
         let timeout_ms = parts.config.timeouts.request_ms;
-        let task = TaskKind::Send { request, timeout_ms, max_bytes: parts.config.limits.answer_bytes };
+        let task = TaskKind::Send {
+            request,
+            timeout_ms,
+            max_bytes: parts.config.limits.answer_bytes,
+        };
         self.stage = Stage::Sending(parts.io.start(job.owner, task, timeout_ms));
         parts.io.stats.requests += 1;
         parts.io.stats.token_requests += 1;
@@ -434,16 +523,22 @@ impl Fetch {
     fn message<'a>(&'a self, job: &'a Job<'_>, config: &'a Config) -> Option<TokenRequest<'a>> {
         let target = job.target;
         let grant = match (&self.refresh_token, &self.subject_token, &target.grant) {
-            (Some(token), ..) => TokenGrant::RefreshToken { refresh_token: &token.value },
-            (None, Some(subject_token), Grant::TokenExchange { subject_token_type, requested_token_type, .. })
-                if matches!(job.subject, Subject::Service) =>
-            {
-                TokenGrant::TokenExchange {
-                    subject_token,
+            (Some(token), ..) => TokenGrant::RefreshToken {
+                refresh_token: &token.value,
+            },
+            (
+                None,
+                Some(subject_token),
+                Grant::TokenExchange {
                     subject_token_type,
-                    requested_token_type: requested_token_type.as_deref(),
-                }
-            }
+                    requested_token_type,
+                    ..
+                },
+            ) if matches!(job.subject, Subject::Service) => TokenGrant::TokenExchange {
+                subject_token,
+                subject_token_type,
+                requested_token_type: requested_token_type.as_deref(),
+            },
             (None, Some(subject_token), _) => TokenGrant::TokenExchange {
                 subject_token,
                 subject_token_type: ACCESS_TOKEN_TYPE,
@@ -467,10 +562,21 @@ impl Fetch {
         })
     }
 
-    fn answered(&mut self, outcome: Outcome, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
-        let Some(message) = self.message(job, parts.config) else { return fail(mismatched()) };
+    fn answered(
+        &mut self,
+        outcome: Outcome,
+        job: &Job<'_>,
+        memory: &mut Memory,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
+        let Some(message) = self.message(job, parts.config) else {
+            return fail(mismatched());
+        };
         let (error, failure) = match outcome.into_response(message.endpoint.as_str()) {
-            Ok(response) => match message.parse(&response).and_then(|answer| require_scopes(answer, job.target)) {
+            Ok(response) => match message
+                .parse(&response)
+                .and_then(|answer| require_scopes(answer, job.target))
+            {
                 Ok(answer) => return self.gained(answer, job, memory, parts),
                 Err(error) => (error, None),
             },
@@ -487,17 +593,32 @@ impl Fetch {
             Reaction::Fail(kind) => {
                 let not_taken = match failure {
                     Some(failure) => failure.before_sending(),
-                    None => kind == Backoff::Refused && error.status().is_some_and(|status| (400..500).contains(&status))
-                        || matches!(error.status(), Some(429 | 503)),
+                    None => {
+                        kind == Backoff::Refused
+                            && error
+                                .status()
+                                .is_some_and(|status| (400..500).contains(&status))
+                            || matches!(error.status(), Some(429 | 503))
+                    }
                 };
-                let delivery = if not_taken { Delivery::NotTaken } else { Delivery::Unknown };
+                let delivery = if not_taken {
+                    Delivery::NotTaken
+                } else {
+                    Delivery::Unknown
+                };
                 self.end(error, kind, delivery, job, parts)
             }
         }
     }
 
     /// The server took the request and gave a token: what must be saved is saved before it is used.
-    fn gained(&mut self, answer: TokenAnswer, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+    fn gained(
+        &mut self,
+        answer: TokenAnswer,
+        job: &Job<'_>,
+        memory: &mut Memory,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
         if let Some(using) = self.using {
             parts.credentials.accepted(using, parts.io);
             parts.registration.accepted();
@@ -506,9 +627,13 @@ impl Fetch {
         let next = match &answer.refresh_token {
             Some(value) => Some(RefreshToken {
                 value: value.clone(),
-                expires_at: answer
-                    .refresh_expires_in
-                    .map(|life| parts.io.now.wall_ms.saturating_add(life.saturating_mul(1000))),
+                expires_at: answer.refresh_expires_in.map(|life| {
+                    parts
+                        .io
+                        .now
+                        .wall_ms
+                        .saturating_add(life.saturating_mul(1000))
+                }),
             }),
             None => self.refresh_token.clone(),
         };
@@ -517,7 +642,10 @@ impl Fetch {
                 let value = Saved::Ready(token.clone()).write().into();
                 self.refresh_token = Some(token);
                 self.gain = Some(answer);
-                let operation = StoreOperation::PutIf { version: self.version, value };
+                let operation = StoreOperation::PutIf {
+                    version: self.version,
+                    value,
+                };
                 self.stage = Stage::Save(store(operation, job, parts));
                 return None;
             }
@@ -532,7 +660,9 @@ impl Fetch {
     fn saved(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
         if !matches!(outcome, Outcome::Stored { .. }) {
             memory.refresh_token = self.refresh_token.take();
-            parts.io.event(Event::StoreFailed { error: store_error(outcome) });
+            parts.io.event(Event::StoreFailed {
+                error: store_error(outcome),
+            });
         }
         match self.gain.take() {
             Some(answer) => self.done(answer),
@@ -542,14 +672,22 @@ impl Fetch {
 
     fn done(&self, answer: TokenAnswer) -> Ended {
         let client_id = self.authentication.client_id().map(String::from);
-        Some(Ok(Gain { answer, sent: self.sent, client_id }))
+        Some(Ok(Gain {
+            answer,
+            sent: self.sent,
+            client_id,
+        }))
     }
 
     /// The server refused the client: read the secrets again, try the other pair, then register anew.
     fn refused(&mut self, error: Error, parts: &mut Parts<'_>) -> Ended {
         self.tried.extend(self.using.take());
         self.stage = if self.refusal.is_none() {
-            Stage::Secrets(parts.credentials.read(parts.io, parts.config.timeouts.secret_ms, true))
+            Stage::Secrets(
+                parts
+                    .credentials
+                    .read(parts.io, parts.config.timeouts.secret_ms, true),
+            )
         } else {
             Stage::Authenticate
         };
@@ -559,14 +697,25 @@ impl Fetch {
 
     /// The server refused what stands for the identity: a refresh token gives way to the next source, a
     /// subject token is read again, once.
-    fn grant_refused(&mut self, error: Error, job: &Job<'_>, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
+    fn grant_refused(
+        &mut self,
+        error: Error,
+        job: &Job<'_>,
+        memory: &mut Memory,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
         if self.refresh_token.take().is_some() {
             memory.refresh_token = None;
-            parts.io.event(Event::RefreshTokenDropped { target: job.target.name.clone(), reason: "refused" });
+            parts.io.event(Event::RefreshTokenDropped {
+                target: job.target.name.clone(),
+                reason: "refused",
+            });
             self.stage = Stage::Source;
             return None;
         }
-        if let (Subject::Service, Grant::TokenExchange { subject_token, .. }) = (job.subject, &job.target.grant) {
+        if let (Subject::Service, Grant::TokenExchange { subject_token, .. }) =
+            (job.subject, &job.target.grant)
+        {
             memory.refused_subject = self.subject_token.take();
             let inline = matches!(subject_token, SecretReference::Value(_));
             if !self.subject_read_again && !inline {
@@ -580,20 +729,38 @@ impl Fetch {
 
     /// Ends without a token. A refresh token that can be used once goes back into the store if the server
     /// has certainly not used it, and is lost otherwise.
-    fn end(&mut self, error: Error, kind: Backoff, delivery: Delivery, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
-        let failure = Failure { answered: error.fault() != Fault::Network, error, kind, retry_at: None };
+    fn end(
+        &mut self,
+        error: Error,
+        kind: Backoff,
+        delivery: Delivery,
+        job: &Job<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Ended {
+        let failure = Failure {
+            answered: error.fault() != Fault::Network,
+            error,
+            kind,
+            retry_at: None,
+        };
         if refresh_tokens(job) == RefreshTokens::OneUse {
             match (&self.refresh_token, delivery) {
                 (Some(token), Delivery::NotTaken) => {
                     let value = Saved::Ready(token.clone()).write().into();
-                    let operation = StoreOperation::PutIf { version: self.version, value };
+                    let operation = StoreOperation::PutIf {
+                        version: self.version,
+                        value,
+                    };
                     self.failure = Some(failure);
                     self.stage = Stage::Restore(store(operation, job, parts));
                     return None;
                 }
                 (Some(_), Delivery::Unknown) => {
                     let target = job.target.name.clone();
-                    parts.io.event(Event::RefreshTokenDropped { target, reason: "lost" });
+                    parts.io.event(Event::RefreshTokenDropped {
+                        target,
+                        reason: "lost",
+                    });
                 }
                 (None, _) => {}
             }
@@ -604,7 +771,9 @@ impl Fetch {
     fn restored(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
         if !matches!(outcome, Outcome::Stored { .. }) {
             memory.refresh_token = self.refresh_token.take();
-            parts.io.event(Event::StoreFailed { error: store_error(outcome) });
+            parts.io.event(Event::StoreFailed {
+                error: store_error(outcome),
+            });
         }
         self.failure.take().map(Err).or_else(|| fail(mismatched()))
     }
@@ -659,12 +828,22 @@ fn kind_of(error: &Error) -> Backoff {
 
 fn fail(error: Error) -> Ended {
     let kind = kind_of(&error);
-    Some(Err(Failure { answered: error.fault() != Fault::Network, error, kind, retry_at: None }))
+    Some(Err(Failure {
+        answered: error.fault() != Fault::Network,
+        error,
+        kind,
+        retry_at: None,
+    }))
 }
 
 fn precondition(error: Error, retry_at: u64) -> Ended {
     let kind = kind_of(&error);
-    Some(Err(Failure { answered: error.fault() != Fault::Network, error, kind, retry_at: Some(retry_at) }))
+    Some(Err(Failure {
+        answered: error.fault() != Fault::Network,
+        error,
+        kind,
+        retry_at: Some(retry_at),
+    }))
 }
 
 fn require_scopes(answer: TokenAnswer, target: &Target) -> Result<TokenAnswer, Error> {
@@ -672,7 +851,10 @@ fn require_scopes(answer: TokenAnswer, target: &Target) -> Result<TokenAnswer, E
     if target.require_scopes && !missing.is_empty() {
         return Err(Error::new(
             Code::ScopeNotGranted,
-            format!("the server did not grant {}; allow the client these scopes there", missing.join(" ")),
+            format!(
+                "the server did not grant {}; allow the client these scopes there",
+                missing.join(" ")
+            ),
         )
         .at(format!("targets.{}.scopes", target.name)));
     }
@@ -683,7 +865,12 @@ fn require_scopes(answer: TokenAnswer, target: &Target) -> Result<TokenAnswer, E
 pub(crate) fn missing_scopes(answer: &TokenAnswer, target: &Target) -> Vec<String> {
     match &answer.scopes {
         None => Vec::new(),
-        Some(granted) => target.scopes.iter().filter(|scope| !granted.contains(scope)).cloned().collect(),
+        Some(granted) => target
+            .scopes
+            .iter()
+            .filter(|scope| !granted.contains(scope))
+            .cloned()
+            .collect(),
     }
 }
 
@@ -710,6 +897,11 @@ fn key(job: &Job<'_>) -> String {
 }
 
 fn store(operation: StoreOperation, job: &Job<'_>, parts: &mut Parts<'_>) -> TaskId {
-    let task = TaskKind::Store { key: key(job), operation };
-    parts.io.start(job.owner, task, parts.config.timeouts.store_ms)
+    let task = TaskKind::Store {
+        key: key(job),
+        operation,
+    };
+    parts
+        .io
+        .start(job.owner, task, parts.config.timeouts.store_ms)
 }

@@ -57,8 +57,19 @@ impl Io {
         let id = TaskId(self.last_id);
         let deadline_ms = self.now.mono_ms.saturating_add(timeout_ms);
         let sends = matches!(kind, TaskKind::Send { .. });
-        self.under_way.insert(id, UnderWay { owner, deadline_ms, sends });
-        self.tasks.push_back(Task { id, deadline_ms, kind });
+        self.under_way.insert(
+            id,
+            UnderWay {
+                owner,
+                deadline_ms,
+                sends,
+            },
+        );
+        self.tasks.push_back(Task {
+            id,
+            deadline_ms,
+            kind,
+        });
         id
     }
 
@@ -86,13 +97,20 @@ impl Io {
     /// A task whose deadline has passed, forgotten, with the outcome that stands for that.
     pub(crate) fn overdue(&mut self) -> Option<(TaskId, Owner, Outcome)> {
         let now = self.now.mono_ms;
-        let id = self.under_way.iter().find(|(_, task)| task.deadline_ms <= now).map(|(id, _)| *id)?;
+        let id = self
+            .under_way
+            .iter()
+            .find(|(_, task)| task.deadline_ms <= now)
+            .map(|(id, _)| *id)?;
         let task = self.under_way.remove(&id)?;
         self.tasks.retain(|task| task.id != id);
         self.stats.tasks_overdue += 1;
         let detail = String::from("the host gave no answer in time");
         let outcome = if task.sends {
-            Outcome::SendFailed { failure: SendFailure::Timeout, detail }
+            Outcome::SendFailed {
+                failure: SendFailure::Timeout,
+                detail,
+            }
         } else {
             Outcome::Failed { detail }
         };

@@ -133,7 +133,12 @@ impl LeaseId {
     /// The id of the token `value`.
     pub fn of(value: &str) -> LeaseId {
         let digest = Sha256::digest(value.as_bytes());
-        LeaseId(digest.iter().take(8).fold(0, |id, byte| (id << 8) | u64::from(*byte)))
+        LeaseId(
+            digest
+                .iter()
+                .take(8)
+                .fold(0, |id, byte| (id << 8) | u64::from(*byte)),
+        )
     }
 
     /// The id as a number, for languages that want one.
@@ -210,7 +215,10 @@ impl SubjectId {
 
 impl fmt::Display for SubjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0
+            .iter()
+            .take(8)
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

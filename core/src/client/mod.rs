@@ -40,7 +40,10 @@ use self::{
     schedule::{Backoff, Jitter},
     token::Token,
 };
-use crate::{Code, Config, Error, Event, Now, Secret, config::SecretReference};
+use crate::{
+    Code, Config, Error, Event, Now, Secret,
+    config::{Grant, SecretReference},
+};
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 pub use self::{
@@ -212,15 +215,25 @@ impl Client {
     ///
     /// # Errors
     /// [`Code::Unsupported`]: the configuration needs what `capabilities` lacks.
-    pub fn new(config: Config, capabilities: Capabilities, seed: u64, now: Now) -> Result<Client, Error> {
+    pub fn new(
+        config: Config,
+        capabilities: Capabilities,
+        seed: u64,
+        now: Now,
+    ) -> Result<Client, Error> {
         check_capabilities(&config, capabilities)?;
         let tokens = (0..config.targets.len())
             .map(|index| {
-                let owns = config.targets.get(index).is_some_and(|target| target.token_of.is_none());
+                let owns = config
+                    .targets
+                    .get(index)
+                    .is_some_and(|target| target.token_of.is_none());
                 owns.then(|| Token::new(Owner::Token(index), index, sharers(&config, index), None))
             })
             .collect();
-        let by_key = (0..config.targets.len()).map(|index| ((index, None), index)).collect();
+        let by_key = (0..config.targets.len())
+            .map(|index| ((index, None), index))
+            .collect();
         Ok(Client {
             calls: Arc::new(Calls::new(&config)),
             io: Io::new(now, seed, config.limits.events),
@@ -269,7 +282,13 @@ impl Client {
     }
 
     /// Says that a called service answered 401 to the lease `id`, as [`Calls::answered`] asks. Poll afterwards.
-    pub fn reject(&mut self, target: TargetId, subject: Subject<'_>, id: LeaseId, now: Now) -> Rejection {
+    pub fn reject(
+        &mut self,
+        target: TargetId,
+        subject: Subject<'_>,
+        id: LeaseId,
+        now: Now,
+    ) -> Rejection {
         self.arrive(now);
         match self.token_of(target, subject) {
             Some(token) => token.0.reject(id, token.1, token.2),
@@ -297,7 +316,9 @@ impl Client {
         }
         match self.io.next() {
             Some(output) => self.hand_out(output),
-            None => Output::Idle { until: self.wake_at },
+            None => Output::Idle {
+                until: self.wake_at,
+            },
         }
     }
 
@@ -345,7 +366,10 @@ impl Client {
     fn set_clock(&mut self, now: Now) {
         // A monotonic clock that goes back would bring schedules to life again that have passed.
         let mono_ms = self.io.now.mono_ms.max(now.mono_ms);
-        self.io.now = Now { mono_ms, wall_ms: now.wall_ms };
+        self.io.now = Now {
+            mono_ms,
+            wall_ms: now.wall_ms,
+        };
     }
 
     fn arrive(&mut self, now: Now) {
@@ -356,9 +380,23 @@ impl Client {
     /// Everything that can be done now: deadlines, what is due, fetches that can go on.
     fn work(&mut self) {
         self.end_overdue();
-        let Client { config, io, credentials, discovery, registration, tokens, .. } = self;
+        let Client {
+            config,
+            io,
+            credentials,
+            discovery,
+            registration,
+            tokens,
+            ..
+        } = self;
         registration.tend(config, credentials, discovery, io);
-        let mut parts = Parts { config, credentials, discovery, registration, io };
+        let mut parts = Parts {
+            config,
+            credentials,
+            discovery,
+            registration,
+            io,
+        };
         for token in tokens.iter_mut().flatten() {
             token.tick(&mut parts);
             token.advance(&mut parts);
@@ -375,16 +413,32 @@ impl Client {
     }
 
     fn dispatch(&mut self, owner: Owner, id: TaskId, outcome: Outcome) {
-        let Client { config, io, credentials, discovery, registration, tokens, .. } = self;
+        let Client {
+            config,
+            io,
+            credentials,
+            discovery,
+            registration,
+            tokens,
+            ..
+        } = self;
         match owner {
             Owner::Credentials(position) => {
                 credentials.complete(io, id, position, outcome, config.timeouts.secret_ms);
             }
             Owner::Discovery => discovery.complete(id, outcome, config, io),
-            Owner::Registration => registration.complete(id, outcome, config, credentials, discovery, io),
+            Owner::Registration => {
+                registration.complete(id, outcome, config, credentials, discovery, io)
+            }
             Owner::Token(index) => {
                 if let Some(token) = tokens.get_mut(index).and_then(Option::as_mut) {
-                    let mut parts = Parts { config, credentials, discovery, registration, io };
+                    let mut parts = Parts {
+                        config,
+                        credentials,
+                        discovery,
+                        registration,
+                        io,
+                    };
                     token.complete(id, outcome, &mut parts);
                 }
             }
@@ -393,10 +447,17 @@ impl Client {
 
     fn next_wake(&self) -> Option<u64> {
         let tokens = self.tokens.iter().flatten().filter_map(Token::next_wake);
-        tokens.chain(self.io.next_deadline()).chain(self.registration.due(&self.io)).min()
+        tokens
+            .chain(self.io.next_deadline())
+            .chain(self.registration.due(&self.io))
+            .min()
     }
 
-    fn token_of(&mut self, target: TargetId, subject: Subject<'_>) -> Option<(&mut Token, &Config, &mut Io)> {
+    fn token_of(
+        &mut self,
+        target: TargetId,
+        subject: Subject<'_>,
+    ) -> Option<(&mut Token, &Config, &mut Io)> {
         self.config.targets.get(target.0)?;
         let owner = owner_of(&self.config, target.0);
         let index = match subject {
@@ -413,7 +474,14 @@ impl Client {
         if let Some(index) = self.by_key.get(&(target, Some(id))) {
             return *index;
         }
-        if self.tokens.iter().flatten().filter(|token| token.subject_id().is_some()).count() >= self.config.limits.subjects {
+        if self
+            .tokens
+            .iter()
+            .flatten()
+            .filter(|token| token.subject_id().is_some())
+            .count()
+            >= self.config.limits.subjects
+        {
             self.evict();
         }
         let free = self
@@ -424,7 +492,12 @@ impl Client {
             .find(|(_, token)| token.is_none())
             .map_or(self.tokens.len(), |(index, _)| index);
         let user = Some((id, Secret::from(value)));
-        let token = Token::new(Owner::Token(free), target, sharers(&self.config, target), user);
+        let token = Token::new(
+            Owner::Token(free),
+            target,
+            sharers(&self.config, target),
+            user,
+        );
         if free == self.tokens.len() {
             self.tokens.push(Some(token));
         } else if let Some(place) = self.tokens.get_mut(free) {
@@ -443,7 +516,10 @@ impl Client {
             .filter(|(_, token)| token.subject_id().is_some())
             .min_by_key(|(_, token)| (token.is_fetching(), token.used_at()))
             .map(|(index, _)| index);
-        if let Some(mut token) = oldest.and_then(|index| self.tokens.get_mut(index)).and_then(Option::take) {
+        if let Some(mut token) = oldest
+            .and_then(|index| self.tokens.get_mut(index))
+            .and_then(Option::take)
+        {
             self.by_key.remove(&(token.target(), token.subject_id()));
             token.forget(&mut self.io);
         }
@@ -452,7 +528,9 @@ impl Client {
 
 impl core::fmt::Debug for Client {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Client").field("stats", &self.io.stats).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("stats", &self.io.stats)
+            .finish_non_exhaustive()
     }
 }
 
@@ -465,19 +543,69 @@ pub(crate) enum Need<T> {
 }
 
 fn owner_of(config: &Config, target: usize) -> usize {
-    config.targets.get(target).and_then(|target| target.token_of).unwrap_or(target)
+    config
+        .targets
+        .get(target)
+        .and_then(|target| target.token_of)
+        .unwrap_or(target)
 }
 
 fn sharers(config: &Config, owner: usize) -> Vec<TargetId> {
-    (0..config.targets.len()).filter(|index| owner_of(config, *index) == owner).map(TargetId).collect()
+    (0..config.targets.len())
+        .filter(|index| owner_of(config, *index) == owner)
+        .map(TargetId)
+        .collect()
+}
+
+/// All references to secrets, and the member each stands in.
+fn secret_references(config: &Config) -> Vec<(&SecretReference, String)> {
+    let client = &config.client;
+    let secrets = client
+        .credentials
+        .iter()
+        .enumerate()
+        .filter_map(|(position, credential)| {
+            let member = alloc::format!("client.credentials[{position}].client_secret");
+            credential
+                .client_secret
+                .as_ref()
+                .map(|reference| (reference, member))
+        });
+    let static_token = client
+        .static_token
+        .iter()
+        .map(|reference| (reference, "client.static_token".into()));
+    let initial = client
+        .registration
+        .iter()
+        .filter_map(|registration| registration.initial_access_token.as_ref())
+        .map(|reference| (reference, "client.registration.initial_access_token".into()));
+    let subjects = config
+        .targets
+        .iter()
+        .filter_map(|target| match &target.grant {
+            Grant::TokenExchange { subject_token, .. } => Some((
+                subject_token,
+                alloc::format!("targets.{}.grant.subject_token", target.name),
+            )),
+            _ => None,
+        });
+    secrets
+        .chain(static_token)
+        .chain(initial)
+        .chain(subjects)
+        .collect()
 }
 
 fn check_capabilities(config: &Config, capabilities: Capabilities) -> Result<(), Error> {
     let lacks = |what: &str, member: String| {
-        Err(Error::new(Code::Unsupported, alloc::format!("this host {what}; use another host, or configure it otherwise"))
-            .at(member))
+        Err(Error::new(
+            Code::Unsupported,
+            alloc::format!("this host {what}; use another host, or configure it otherwise"),
+        )
+        .at(member))
     };
-    for (reference, member) in config.secret_references() {
+    for (reference, member) in secret_references(config) {
         match reference {
             SecretReference::File(_) if !capabilities.secret_files => {
                 return lacks("reads no secrets from files", member);
@@ -492,10 +620,16 @@ fn check_capabilities(config: &Config, capabilities: Capabilities) -> Result<(),
         }
     }
     if config.needs_durable_store() && !capabilities.durable_store {
-        return lacks("has no durable store, which registration and one-use refresh tokens need", String::from("store"));
+        return lacks(
+            "has no durable store, which registration and one-use refresh tokens need",
+            String::from("store"),
+        );
     }
     if config.tls.certificate_file.is_some() && !capabilities.client_certificate {
-        return lacks("shows no client certificate", String::from("tls.certificate_file"));
+        return lacks(
+            "shows no client certificate",
+            String::from("tls.certificate_file"),
+        );
     }
     Ok(())
 }

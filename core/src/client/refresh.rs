@@ -33,7 +33,9 @@ impl Saved {
         let mut object = Object::new();
         object.insert("format", Value::from(1u64));
         match self {
-            Saved::Spent => object.insert("state", Value::from("spent")),
+            Saved::Spent => {
+                object.insert("state", Value::from("spent"));
+            }
             Saved::Ready(token) => {
                 object.insert("state", Value::from("ready"));
                 object.insert("refresh_token", Value::from(token.value.expose()));
@@ -47,19 +49,27 @@ impl Saved {
 
     pub(crate) fn read(bytes: &[u8], key: &str) -> Result<Saved, Error> {
         let corrupt = |why: String| {
-            Error::new(Code::StoreCorrupt, format!("{why}; move the store file away to start anew"))
-                .at(format!("store, record {key}"))
+            Error::new(
+                Code::StoreCorrupt,
+                format!("{why}; move the store file away to start anew"),
+            )
+            .at(format!("store, record {key}"))
         };
         let object = json::parse_object(bytes).map_err(|error| corrupt(format!("{error}")))?;
         if object.get("format").and_then(Value::as_u64) != Some(1) {
-            return Err(corrupt(String::from("it was written by another version of svcauth")));
+            return Err(corrupt(String::from(
+                "it was written by another version of svcauth",
+            )));
         }
         let text = |name: &str| object.get(name).and_then(Value::as_str);
         match (text("state"), text("refresh_token")) {
             (Some("spent"), _) => Ok(Saved::Spent),
             (Some("ready"), Some(value)) => Ok(Saved::Ready(RefreshToken {
                 value: Secret::from(value),
-                expires_at: object.get("expires_at").and_then(Value::as_u64).map(|at| at.saturating_mul(1000)),
+                expires_at: object
+                    .get("expires_at")
+                    .and_then(Value::as_u64)
+                    .map(|at| at.saturating_mul(1000)),
             })),
             _ => Err(corrupt(String::from("its state is unknown"))),
         }

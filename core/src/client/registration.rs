@@ -19,7 +19,9 @@ use super::{
 use crate::{
     Code, Config, Error, Event, Exchange, Fault, Secret,
     config::{RegistrationConfig, SecretReference},
-    message::{self, AuthorizationAnswer, AuthorizationRequest, RegistrationRequest, UpdateRegistration},
+    message::{
+        self, AuthorizationAnswer, AuthorizationRequest, RegistrationRequest, UpdateRegistration,
+    },
     wire::{
         Request, Url,
         json::{self, Object, Value},
@@ -102,8 +104,16 @@ impl Registration {
         discovery: &mut Discovery,
         io: &mut Io,
     ) -> Need<()> {
-        let Some(settings) = &config.client.registration else { return Need::Met(()) };
-        let mut parts = Parts { config, settings, credentials, discovery, io };
+        let Some(settings) = &config.client.registration else {
+            return Need::Met(());
+        };
+        let mut parts = Parts {
+            config,
+            settings,
+            credentials,
+            discovery,
+            io,
+        };
         if self.step == Step::Idle {
             if self.is_settled(settings) && self.goal == Goal::Have {
                 return Need::Met(());
@@ -116,7 +126,10 @@ impl Registration {
                     };
                 }
             }
-            match parts.discovery.endpoint(Endpoint::Registration, config, parts.io) {
+            match parts
+                .discovery
+                .endpoint(Endpoint::Registration, config, parts.io)
+            {
                 Need::Met(url) => {
                     self.endpoint = Some(url);
                     self.lock(&mut parts);
@@ -137,7 +150,9 @@ impl Registration {
     }
 
     fn is_settled(&self, settings: &RegistrationConfig) -> bool {
-        self.saved.as_ref().is_some_and(|record| record.authorized || !settings.authorize)
+        self.saved
+            .as_ref()
+            .is_some_and(|record| record.authorized || !settings.authorize)
     }
 
     /// The server took the credentials.
@@ -167,10 +182,18 @@ impl Registration {
         discovery: &mut Discovery,
         io: &mut Io,
     ) {
-        let Some(settings) = &config.client.registration else { return };
+        let Some(settings) = &config.client.registration else {
+            return;
+        };
         if let Step::Held { until } = self.step {
             if io.now.mono_ms >= until {
-                let mut parts = Parts { config, settings, credentials, discovery, io };
+                let mut parts = Parts {
+                    config,
+                    settings,
+                    credentials,
+                    discovery,
+                    io,
+                };
                 self.lock(&mut parts);
             }
             return;
@@ -216,8 +239,16 @@ impl Registration {
         discovery: &mut Discovery,
         io: &mut Io,
     ) {
-        let Some(settings) = &config.client.registration else { return };
-        let mut parts = Parts { config, settings, credentials, discovery, io };
+        let Some(settings) = &config.client.registration else {
+            return;
+        };
+        let mut parts = Parts {
+            config,
+            settings,
+            credentials,
+            discovery,
+            io,
+        };
         let result = match self.step {
             Step::Lock(task) if task == id => self.locked(outcome, &mut parts),
             Step::Load(task) if task == id => self.loaded(outcome, &mut parts),
@@ -244,7 +275,9 @@ impl Registration {
             }
             Outcome::Held { retry_after_ms } => {
                 let wait = retry_after_ms.unwrap_or(1_000).clamp(50, 1_000);
-                self.step = Step::Held { until: parts.io.now.mono_ms + wait };
+                self.step = Step::Held {
+                    until: parts.io.now.mono_ms + wait,
+                };
                 Ok(())
             }
             other => Err(store_error(other)),
@@ -252,7 +285,9 @@ impl Registration {
     }
 
     fn loaded(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let Outcome::Record { value, version } = outcome else { return Err(store_error(outcome)) };
+        let Outcome::Record { value, version } = outcome else {
+            return Err(store_error(outcome));
+        };
         self.version = version;
         // What was got and could not be saved the last time comes before anything new.
         if self.unsaved.is_some() {
@@ -272,7 +307,9 @@ impl Registration {
                 };
                 let ours = self.saved.as_ref().is_some_and(same);
                 match goal {
-                    Goal::Replace(refused) if *refused == record.registration.client_id && ours => self.begin(parts),
+                    Goal::Replace(refused) if *refused == record.registration.client_id && ours => {
+                        self.begin(parts)
+                    }
                     Goal::Renew if ours => self.renew(record, parts),
                     _ => {
                         parts.io.event(Event::RegistrationLoaded {
@@ -299,9 +336,12 @@ impl Registration {
                 self.intend(parts)
             }
             Some(reference) => {
-                let task = TaskKind::ReadSecret { reference: reference.clone() };
+                let task = TaskKind::ReadSecret {
+                    reference: reference.clone(),
+                };
                 let timeout_ms = parts.config.timeouts.secret_ms;
-                self.step = Step::InitialToken(parts.io.start(Owner::Registration, task, timeout_ms));
+                self.step =
+                    Step::InitialToken(parts.io.start(Owner::Registration, task, timeout_ms));
                 Ok(())
             }
         }
@@ -322,9 +362,13 @@ impl Registration {
     }
 
     fn intended(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let Outcome::Stored { version } = outcome else { return Err(store_error(outcome)) };
+        let Outcome::Stored { version } = outcome else {
+            return Err(store_error(outcome));
+        };
         self.version = version;
-        let Some(endpoint) = &self.endpoint else { return Err(mismatched()) };
+        let Some(endpoint) = &self.endpoint else {
+            return Err(mismatched());
+        };
         let request = RegistrationRequest {
             endpoint,
             initial_access_token: self.initial_access_token.as_ref(),
@@ -349,18 +393,29 @@ impl Registration {
     }
 
     fn answered(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let Some(endpoint) = &self.endpoint else { return Err(mismatched()) };
-        let response = outcome.into_response(endpoint.as_str()).map_err(|(error, _)| error)?;
+        let Some(endpoint) = &self.endpoint else {
+            return Err(mismatched());
+        };
+        let response = outcome
+            .into_response(endpoint.as_str())
+            .map_err(|(error, _)| error)?;
         let allowed_origins = &parts.config.allowed_registration_origins;
         let now = parts.io.now.wall_ms;
         let record = match (&self.goal, &self.saved) {
             (Goal::Renew, Some(saved)) => {
-                let answer =
-                    UpdateRegistration { registration: &saved.registration, metadata: None, allowed_origins }
-                        .parse(&response)?;
+                let answer = UpdateRegistration {
+                    registration: &saved.registration,
+                    metadata: None,
+                    allowed_origins,
+                }
+                .parse(&response)?;
                 let mut registration = saved.registration.clone();
                 registration.merge(answer);
-                Record { registration, authorized: saved.authorized, saved_at: now }
+                Record {
+                    registration,
+                    authorized: saved.authorized,
+                    saved_at: now,
+                }
             }
             _ => {
                 let registration = RegistrationRequest {
@@ -370,7 +425,11 @@ impl Registration {
                     allowed_origins,
                 }
                 .parse(&response)?;
-                Record { registration, authorized: false, saved_at: now }
+                Record {
+                    registration,
+                    authorized: false,
+                    saved_at: now,
+                }
             }
         };
         self.unsaved = Some(record);
@@ -379,26 +438,36 @@ impl Registration {
 
     fn save(&mut self, parts: &mut Parts<'_>) -> Result<(), Error> {
         let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
-        let Some(record) = &self.unsaved else { return Err(mismatched()) };
+        let Some(record) = &self.unsaved else {
+            return Err(mismatched());
+        };
         self.step = Step::Save(parts.put(self.version, Saved::registered(endpoint, record)));
         Ok(())
     }
 
     fn written(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let Outcome::Stored { version } = outcome else { return Err(store_error(outcome)) };
+        let Outcome::Stored { version } = outcome else {
+            return Err(store_error(outcome));
+        };
         self.version = version;
-        let Some(record) = self.unsaved.take() else { return Err(mismatched()) };
+        let Some(record) = self.unsaved.take() else {
+            return Err(mismatched());
+        };
         let client_id = record.registration.client_id.clone();
         if self.goal == Goal::Renew {
             let renewed = self.saved.as_ref().is_some_and(|saved| {
                 saved.registration.client_secret != record.registration.client_secret
-                    || saved.registration.client_secret_expires_at != record.registration.client_secret_expires_at
+                    || saved.registration.client_secret_expires_at
+                        != record.registration.client_secret_expires_at
             });
             if renewed {
                 parts.io.event(Event::RegistrationRenewed { client_id });
             } else {
                 let expires_at = record.registration.client_secret_expires_at.unwrap_or(0);
-                parts.io.event(Event::ClientSecretExpiring { client_id, expires_at });
+                parts.io.event(Event::ClientSecretExpiring {
+                    client_id,
+                    expires_at,
+                });
                 self.renew_after = parts.io.now.mono_ms + parts.config.schedule.refused_max_ms;
             }
         } else {
@@ -423,15 +492,23 @@ impl Registration {
     }
 
     fn authorize(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let (Outcome::Bytes(bytes), Some(record)) = (outcome, &self.saved) else { return Err(mismatched()) };
-        let endpoint = match parts.discovery.endpoint(Endpoint::Authorization, parts.config, parts.io) {
-            Need::Met(endpoint) => endpoint,
-            Need::Failed(error, _) => return self.note_authorization("failed", Some(format!("{error}")), parts),
-            Need::Waiting => {
-                let detail = String::from("the authorization endpoint is not known");
-                return self.note_authorization("failed", Some(detail), parts);
-            }
+        let (Outcome::Bytes(bytes), Some(record)) = (outcome, &self.saved) else {
+            return Err(mismatched());
         };
+        let endpoint =
+            match parts
+                .discovery
+                .endpoint(Endpoint::Authorization, parts.config, parts.io)
+            {
+                Need::Met(endpoint) => endpoint,
+                Need::Failed(error, _) => {
+                    return self.note_authorization("failed", Some(format!("{error}")), parts);
+                }
+                Need::Waiting => {
+                    let detail = String::from("the authorization endpoint is not known");
+                    return self.note_authorization("failed", Some(detail), parts);
+                }
+            };
         let request = authorization_request(&record.registration, &endpoint, &random_text(&bytes))?;
         self.step = Step::Authorize(parts.send(request));
         Ok(())
@@ -441,7 +518,9 @@ impl Registration {
     fn authorized(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
         let response = match outcome.into_response("the authorization endpoint") {
             Ok(response) => response,
-            Err((error, _)) => return self.note_authorization("failed", Some(format!("{error}")), parts),
+            Err((error, _)) => {
+                return self.note_authorization("failed", Some(format!("{error}")), parts);
+            }
         };
         match AuthorizationAnswer::of(&response) {
             Ok(answer) => {
@@ -460,16 +539,21 @@ impl Registration {
     ) -> Result<(), Error> {
         parts.io.event(Event::AuthorizationAnswered { kind, error });
         let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
-        let Some(record) = &mut self.saved else { return Err(mismatched()) };
+        let Some(record) = &mut self.saved else {
+            return Err(mismatched());
+        };
         record.authorized = true;
-        self.step = Step::SaveAuthorized(parts.put(self.version, Saved::registered(endpoint, record)));
+        self.step =
+            Step::SaveAuthorized(parts.put(self.version, Saved::registered(endpoint, record)));
         Ok(())
     }
 
     /// A note that could not be saved costs one more authorization step some day, no more.
     fn settled(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
         if !matches!(outcome, Outcome::Stored { .. }) {
-            parts.io.event(Event::StoreFailed { error: store_error(outcome) });
+            parts.io.event(Event::StoreFailed {
+                error: store_error(outcome),
+            });
         }
         self.finish(parts);
         Ok(())
@@ -485,12 +569,22 @@ impl Registration {
     fn fail(&mut self, error: Error, parts: &mut Parts<'_>) {
         self.failures = self.failures.saturating_add(1);
         let kind = match (error.fault(), error.code()) {
-            (Fault::Network, _) | (_, Code::ServerError | Code::StoreUnavailable) => Backoff::Trouble,
+            (Fault::Network, _) | (_, Code::ServerError | Code::StoreUnavailable) => {
+                Backoff::Trouble
+            }
             (_, Code::RateLimited) => Backoff::RateLimited,
             _ => Backoff::Refused,
         };
-        let wait = parts.config.schedule.backoff(kind, self.failures, error.retry_after_ms(), &mut parts.io.jitter);
-        parts.io.event(Event::RegistrationFailed { error: error.clone(), retry_in_s: wait as f64 / 1000.0 });
+        let wait = parts.config.schedule.backoff(
+            kind,
+            self.failures,
+            error.retry_after_ms(),
+            &mut parts.io.jitter,
+        );
+        parts.io.event(Event::RegistrationFailed {
+            error: error.clone(),
+            retry_in_s: wait as f64 / 1000.0,
+        });
         let retry_at = parts.io.now.mono_ms + wait;
         self.failed = Some((error, retry_at));
         self.rest(parts);
@@ -507,18 +601,29 @@ impl Registration {
 
 impl Parts<'_> {
     fn store(&mut self, operation: StoreOperation) -> TaskId {
-        let task = TaskKind::Store { key: RECORD.into(), operation };
-        self.io.start(Owner::Registration, task, self.config.timeouts.store_ms)
+        let task = TaskKind::Store {
+            key: RECORD.into(),
+            operation,
+        };
+        self.io
+            .start(Owner::Registration, task, self.config.timeouts.store_ms)
     }
 
     fn put(&mut self, version: u64, value: Vec<u8>) -> TaskId {
-        self.store(StoreOperation::PutIf { version, value: value.into() })
+        self.store(StoreOperation::PutIf {
+            version,
+            value: value.into(),
+        })
     }
 
     fn send(&mut self, request: Request) -> TaskId {
         let timeout_ms = self.config.timeouts.request_ms;
         self.io.stats.requests += 1;
-        let task = TaskKind::Send { request, timeout_ms, max_bytes: self.config.limits.answer_bytes };
+        let task = TaskKind::Send {
+            request,
+            timeout_ms,
+            max_bytes: self.config.limits.answer_bytes,
+        };
         self.io.start(Owner::Registration, task, timeout_ms)
     }
 }
@@ -526,7 +631,10 @@ impl Parts<'_> {
 impl Record {
     /// When the secret is renewed: a day before its end, or a tenth of its life if that is shorter.
     fn renew_at(&self) -> Option<u64> {
-        let ends = self.registration.client_secret_expires_at?.saturating_mul(1000);
+        let ends = self
+            .registration
+            .client_secret_expires_at?
+            .saturating_mul(1000);
         let window = DAY_MS.min(ends.saturating_sub(self.saved_at) / 10);
         Some(ends - window.min(ends))
     }
@@ -545,10 +653,22 @@ impl Saved {
 
     fn registered(endpoint: &str, record: &Record) -> Vec<u8> {
         let registration = record.registration.to_json();
-        Self::write("registered", endpoint, record.saved_at, Some(registration), record.authorized)
+        Self::write(
+            "registered",
+            endpoint,
+            record.saved_at,
+            Some(registration),
+            record.authorized,
+        )
     }
 
-    fn write(state: &str, endpoint: &str, now: u64, registration: Option<Object>, authorized: bool) -> Vec<u8> {
+    fn write(
+        state: &str,
+        endpoint: &str,
+        now: u64,
+        registration: Option<Object>,
+        authorized: bool,
+    ) -> Vec<u8> {
         let mut object = Object::new();
         object.insert("format", Value::from(1u64));
         object.insert("state", Value::from(state));
@@ -571,7 +691,9 @@ impl Saved {
         };
         let object = json::parse_object(bytes).map_err(|error| corrupt(format!("{error}")))?;
         if object.get("format").and_then(Value::as_u64) != Some(1) {
-            return Err(corrupt(String::from("it was written by another version of svcauth")));
+            return Err(corrupt(String::from(
+                "it was written by another version of svcauth",
+            )));
         }
         match object.get("endpoint").and_then(Value::as_str) {
             Some(saved) if saved == endpoint => {}
@@ -585,14 +707,19 @@ impl Saved {
         match object.get("state").and_then(Value::as_str) {
             Some("intent") => Ok(Some(Saved::Intent)),
             Some("registered") => {
-                let Some(registration) = object.get("registration").and_then(Value::as_object) else {
+                let Some(registration) = object.get("registration").and_then(Value::as_object)
+                else {
                     return Err(corrupt(String::from("the registration is missing")));
                 };
                 Ok(Some(Saved::Registered(Record {
                     registration: message::Registration::from_json(registration)
                         .map_err(|error| corrupt(format!("{error}")))?,
                     authorized: object.get("authorized").and_then(Value::as_bool) == Some(true),
-                    saved_at: object.get("saved_at").and_then(Value::as_u64).unwrap_or(0).saturating_mul(1000),
+                    saved_at: object
+                        .get("saved_at")
+                        .and_then(Value::as_u64)
+                        .unwrap_or(0)
+                        .saturating_mul(1000),
                 })))
             }
             _ => Err(corrupt(String::from("its state is unknown"))),
@@ -602,13 +729,16 @@ impl Saved {
 
 pub(crate) fn store_error(outcome: Outcome) -> Error {
     match outcome {
-        Outcome::Failed { detail } => {
-            Error::new(Code::StoreUnavailable, format!("the store cannot be used: {detail}; check store.file"))
-                .at("store")
-        }
-        Outcome::Unsupported => {
-            Error::new(Code::Unsupported, "this host has no durable store; use another host or another grant").at("store")
-        }
+        Outcome::Failed { detail } => Error::new(
+            Code::StoreUnavailable,
+            format!("the store cannot be used: {detail}; check store.file"),
+        )
+        .at("store"),
+        Outcome::Unsupported => Error::new(
+            Code::Unsupported,
+            "this host has no durable store; use another host or another grant",
+        )
+        .at("store"),
         Outcome::Conflict => Error::new(
             Code::StoreUnavailable,
             "another process changed the record in spite of the lock; it is read again",
@@ -625,12 +755,22 @@ fn authorization_request(
 ) -> Result<Request, Error> {
     let metadata = &registration.metadata;
     let first = |name: &str| {
-        metadata.get(name).and_then(Value::as_array).and_then(|values| values.first()).and_then(Value::as_str)
+        metadata
+            .get(name)
+            .and_then(Value::as_array)
+            .and_then(|values| values.first())
+            .and_then(Value::as_str)
     };
     let scopes: Vec<String> = metadata
         .get("scope")
         .and_then(Value::as_str)
-        .map(|scope| scope.split(' ').filter(|scope| !scope.is_empty()).map(String::from).collect())
+        .map(|scope| {
+            scope
+                .split(' ')
+                .filter(|scope| !scope.is_empty())
+                .map(String::from)
+                .collect()
+        })
         .unwrap_or_default();
     AuthorizationRequest {
         endpoint,

@@ -44,15 +44,27 @@ pub(crate) struct Life {
 
 impl Schedule {
     /// The life of a token of `lifetime` whose request was sent at `sent` and whose answer came at `received`.
-    pub(crate) fn life(&self, sent: u64, received: u64, lifetime: u64, jitter: &mut Jitter) -> Life {
+    pub(crate) fn life(
+        &self,
+        sent: u64,
+        received: u64,
+        lifetime: u64,
+        jitter: &mut Jitter,
+    ) -> Life {
         let expires_at = sent.saturating_add(lifetime);
-        let margin = self.serve_margin_ms.min(part(lifetime, self.serve_margin_fraction));
+        let margin = self
+            .serve_margin_ms
+            .min(part(lifetime, self.serve_margin_fraction));
         let remaining = expires_at.saturating_sub(received);
-        let window = self.refresh_window_ms.min(part(remaining, self.refresh_window_fraction));
+        let window = self
+            .refresh_window_ms
+            .min(part(remaining, self.refresh_window_fraction));
         let spread = 1.0 + self.jitter * (2.0 * jitter.unit() - 1.0);
         let serve_until = expires_at - margin.min(expires_at);
         Life {
-            refresh_at: expires_at.saturating_sub(part(window, spread)).clamp(received.min(serve_until), serve_until),
+            refresh_at: expires_at
+                .saturating_sub(part(window, spread))
+                .clamp(received.min(serve_until), serve_until),
             serve_until,
             expires_at,
         }
@@ -64,7 +76,13 @@ impl Schedule {
     }
 
     /// How long to wait after the `failures`-th failure in a row (from 1), given the server's Retry-After.
-    pub(crate) fn backoff(&self, kind: Backoff, failures: u32, retry_after: Option<u64>, jitter: &mut Jitter) -> u64 {
+    pub(crate) fn backoff(
+        &self,
+        kind: Backoff,
+        failures: u32,
+        retry_after: Option<u64>,
+        jitter: &mut Jitter,
+    ) -> u64 {
         let (initial, max) = match kind {
             Backoff::Trouble => (self.backoff_initial_ms, self.backoff_max_ms),
             Backoff::RateLimited => (self.rate_limited_initial_ms, self.rate_limited_max_ms),
@@ -78,9 +96,13 @@ impl Schedule {
         }
         match kind {
             // Full jitter, so that many services part; never so short that a failure is hammered.
-            Backoff::Trouble if self.jitter > 0.0 => part(full, jitter.unit()).max(full / 10).max(1),
+            Backoff::Trouble if self.jitter > 0.0 => {
+                part(full, jitter.unit()).max(full / 10).max(1)
+            }
             Backoff::Trouble => full,
-            Backoff::RateLimited | Backoff::Refused => full + part(full, self.jitter * jitter.unit() / 2.0),
+            Backoff::RateLimited | Backoff::Refused => {
+                full + part(full, self.jitter * jitter.unit() / 2.0)
+            }
         }
     }
 }
@@ -95,7 +117,10 @@ mod tests {
     use crate::config::Schedule;
 
     fn exact() -> Schedule {
-        Schedule { jitter: 0.0, ..Schedule::default() }
+        Schedule {
+            jitter: 0.0,
+            ..Schedule::default()
+        }
     }
 
     #[test]
@@ -112,7 +137,11 @@ mod tests {
         ] {
             let life = exact().life(100, 100 + took, lifetime, &mut Jitter::new(1));
             assert_eq!(
-                (life.refresh_at - 100, life.serve_until - 100, life.expires_at - 100),
+                (
+                    life.refresh_at - 100,
+                    life.serve_until - 100,
+                    life.expires_at - 100
+                ),
                 (refresh_at, serve_until, lifetime),
                 "{lifetime} {took}"
             );
@@ -123,8 +152,9 @@ mod tests {
     fn services_started_together_refresh_at_different_times() {
         let mut jitter = Jitter::new(7);
         let schedule = Schedule::default();
-        let times: std::vec::Vec<u64> =
-            (0..1000).map(|_| schedule.life(0, 0, 60_000, &mut jitter).refresh_at).collect();
+        let times: std::vec::Vec<u64> = (0..1000)
+            .map(|_| schedule.life(0, 0, 60_000, &mut jitter).refresh_at)
+            .collect();
         assert!(times.iter().all(|at| (42_000..=48_000).contains(at)));
         assert!(times.iter().max().unwrap() - times.iter().min().unwrap() > 5_000);
     }
@@ -158,9 +188,17 @@ mod tests {
     fn jitter_never_shortens_what_the_server_asked_for() {
         let mut jitter = Jitter::new(3);
         for failures in 1..200 {
-            assert!(Schedule::default().backoff(Backoff::Trouble, failures, Some(2_000), &mut jitter) >= 2_000);
-            assert!(Schedule::default().backoff(Backoff::RateLimited, failures, None, &mut jitter) >= 10_000);
-            assert!(Schedule::default().backoff(Backoff::Trouble, failures, None, &mut jitter) >= 100);
+            assert!(
+                Schedule::default().backoff(Backoff::Trouble, failures, Some(2_000), &mut jitter)
+                    >= 2_000
+            );
+            assert!(
+                Schedule::default().backoff(Backoff::RateLimited, failures, None, &mut jitter)
+                    >= 10_000
+            );
+            assert!(
+                Schedule::default().backoff(Backoff::Trouble, failures, None, &mut jitter) >= 100
+            );
         }
     }
 }

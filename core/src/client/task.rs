@@ -1,6 +1,10 @@
 //! The few things a host does for the client, and what it answers.
 
-use crate::{Code, Error, Secret, SecretBytes, config::SecretReference, wire::{Request, Response}};
+use crate::{
+    Code, Error, Secret, SecretBytes,
+    config::SecretReference,
+    wire::{Request, Response},
+};
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
@@ -179,9 +183,12 @@ impl Outcome {
     pub(crate) fn into_response(self, url: &str) -> Result<Response, (Error, Option<SendFailure>)> {
         match self {
             Outcome::Response(response) => Ok(response),
-            Outcome::SendFailed { failure, detail } => Err((failure.error(url, &detail), Some(failure))),
+            Outcome::SendFailed { failure, detail } => {
+                Err((failure.error(url, &detail), Some(failure)))
+            }
             Outcome::Unsupported => Err((
-                Error::new(Code::Unsupported, "this host cannot send this request").at(String::from(url)),
+                Error::new(Code::Unsupported, "this host cannot send this request")
+                    .at(String::from(url)),
                 Some(SendFailure::Refused),
             )),
             _ => Err((mismatched(), None)),
@@ -190,7 +197,10 @@ impl Outcome {
 }
 
 pub(crate) fn mismatched() -> Error {
-    Error::new(Code::Internal, "the host answered a task with an outcome of another kind")
+    Error::new(
+        Code::Internal,
+        "the host answered a task with an outcome of another kind",
+    )
 }
 
 /// Where a secret is, in words: `file /run/secrets/bss`.
@@ -227,13 +237,32 @@ impl SendFailure {
 
     fn error(self, url: &str, detail: &str) -> Error {
         let (code, advice) = match self {
-            SendFailure::Refused => (Code::ConnectionFailed, "cannot connect; check the address and that the server runs"),
-            SendFailure::Timeout => (Code::Timeout, "no answer in time; check the server and timeouts.request_s"),
-            SendFailure::Tls => (Code::TlsFailed, "TLS failed; check the certificate, tls.ca_file and the clocks"),
-            SendFailure::TooLarge => (Code::AnswerTooLarge, "the answer is larger than limits.answer_bytes"),
-            SendFailure::Broken => (Code::ConnectionBroken, "the connection broke before the answer was whole"),
+            SendFailure::Refused => (
+                Code::ConnectionFailed,
+                "cannot connect; check the address and that the server runs",
+            ),
+            SendFailure::Timeout => (
+                Code::Timeout,
+                "no answer in time; check the server and timeouts.request_s",
+            ),
+            SendFailure::Tls => (
+                Code::TlsFailed,
+                "TLS failed; check the certificate, tls.ca_file and the clocks",
+            ),
+            SendFailure::TooLarge => (
+                Code::AnswerTooLarge,
+                "the answer is larger than limits.answer_bytes",
+            ),
+            SendFailure::Broken => (
+                Code::ConnectionBroken,
+                "the connection broke before the answer was whole",
+            ),
         };
-        let message = if detail.is_empty() { String::from(advice) } else { alloc::format!("{advice}: {detail}") };
+        let message = if detail.is_empty() {
+            String::from(advice)
+        } else {
+            alloc::format!("{advice}: {detail}")
+        };
         Error::new(code, message).at(String::from(url))
     }
 }

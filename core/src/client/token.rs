@@ -1,14 +1,16 @@
 //! One distinct token: the lease in use, what is wrong with it, and when it is fetched next.
 
 use super::{
-    Backoff, Health, LeaseChange, LeaseState, Outcome, Rejection, State, Subject, SubjectId, TargetId, TaskId,
+    Backoff, Health, LeaseChange, LeaseState, Outcome, Rejection, State, Subject, SubjectId,
+    TargetId, TaskId,
     claims::UnverifiedClaims,
     fetch::{Failure, Fetch, Gain, Job, Memory, Parts, missing_scopes},
     io::{Io, Owner},
     lease::{self, Lease, LeaseId},
+    task::TaskKind,
 };
 use crate::{
-    Code, Config, Error, Event, Secret, TaskKind,
+    Code, Config, Error, Event, Secret,
     config::{Grant, Schedule, SecretReference},
 };
 use alloc::{string::String, vec::Vec};
@@ -116,7 +118,10 @@ impl Token {
         }
         if let Some(failed) = &self.failed {
             if failed.answered && now < failed.retry_at && self.fetch.is_none() {
-                return State::Failed { error: failed.error.clone(), retry_at_ms: failed.retry_at };
+                return State::Failed {
+                    error: failed.error.clone(),
+                    retry_at_ms: failed.retry_at,
+                };
             }
         }
         self.waiting = true;
@@ -128,7 +133,11 @@ impl Token {
     pub(crate) fn reject(&mut self, id: LeaseId, config: &Config, io: &mut Io) -> Rejection {
         let now = io.now.mono_ms;
         self.used_at = now;
-        let Some(current) = self.current.clone().filter(|lease| now < lease.serve_until_ms()) else {
+        let Some(current) = self
+            .current
+            .clone()
+            .filter(|lease| now < lease.serve_until_ms())
+        else {
             self.waiting = true;
             self.want_fetch(config, now);
             return Rejection::Wait;
@@ -141,7 +150,9 @@ impl Token {
             return Rejection::Retry(current);
         }
         let cooldown = config.schedule.rejection_cooldown_ms;
-        let cooling = self.acted_at.is_some_and(|at| now < at.saturating_add(cooldown));
+        let cooling = self
+            .acted_at
+            .is_some_and(|at| now < at.saturating_add(cooldown));
         // That the predecessor is refused too is still the same rejection.
         if cooling && self.newer.is_none() {
             return Rejection::Deliver;
@@ -149,7 +160,10 @@ impl Token {
         self.acted_at = Some(now);
         io.stats.rejections += 1;
         let brand_new = now < self.unproven_until;
-        let previous = self.previous.take().filter(|lease| brand_new && now < lease.serve_until_ms());
+        let previous = self
+            .previous
+            .take()
+            .filter(|lease| brand_new && now < lease.serve_until_ms());
         if let Some(previous) = previous {
             self.note_rejection(id, "predecessor", config, io);
             self.newer = Some((current, now.saturating_add(cooldown)));
@@ -162,7 +176,12 @@ impl Token {
             self.current = Some(newer);
         }
         // While the server is away there is nothing better to be had.
-        if self.fetch.is_none() && self.failed.as_ref().is_some_and(|failed| now < failed.retry_at) {
+        if self.fetch.is_none()
+            && self
+                .failed
+                .as_ref()
+                .is_some_and(|failed| now < failed.retry_at)
+        {
             self.note_rejection(id, "none", config, io);
             return Rejection::Deliver;
         }
@@ -175,11 +194,17 @@ impl Token {
     }
 
     fn note_rejection(&self, lease: LeaseId, action: &'static str, config: &Config, io: &mut Io) {
-        io.event(Event::Rejected { target: self.name(config), lease, action });
+        io.event(Event::Rejected {
+            target: self.name(config),
+            lease,
+            action,
+        });
     }
 
     fn servable(&self, now: u64) -> Option<&Lease> {
-        self.current.as_ref().filter(|lease| !self.suspect && now < lease.serve_until_ms())
+        self.current
+            .as_ref()
+            .filter(|lease| !self.suspect && now < lease.serve_until_ms())
     }
 
     /// A fetch as soon as the floor and the back-off allow.
@@ -193,7 +218,9 @@ impl Token {
 
     fn earliest(&self, config: &Config, now: u64) -> u64 {
         let lifetime = self.current.as_ref().map_or(0, Lease::lifetime_ms);
-        let floor = self.renewed_at.map_or(0, |at| at.saturating_add(config.schedule.floor(lifetime)));
+        let floor = self
+            .renewed_at
+            .map_or(0, |at| at.saturating_add(config.schedule.floor(lifetime)));
         let retry_at = self.failed.as_ref().map_or(0, |failed| failed.retry_at);
         now.max(floor).max(retry_at)
     }
@@ -218,8 +245,11 @@ impl Token {
 
     fn expire(&mut self, now: u64, parts: &mut Parts<'_>) {
         self.previous.take_if(|lease| lease.serve_until_ms() <= now);
-        self.newer.take_if(|(lease, _)| lease.serve_until_ms() <= now);
-        let Some(expired) = self.current.take_if(|lease| lease.serve_until_ms() <= now) else { return };
+        self.newer
+            .take_if(|(lease, _)| lease.serve_until_ms() <= now);
+        let Some(expired) = self.current.take_if(|lease| lease.serve_until_ms() <= now) else {
+            return;
+        };
         self.suspect = false;
         if let Some((newer, _)) = self.newer.take() {
             self.current = Some(newer.clone());
@@ -227,7 +257,10 @@ impl Token {
             return;
         }
         if self.is_kept_fresh(&parts.config.schedule) {
-            parts.io.event(Event::LeaseExpired { target: self.name(parts.config), lease: expired.id() });
+            parts.io.event(Event::LeaseExpired {
+                target: self.name(parts.config),
+                lease: expired.id(),
+            });
             self.want_fetch(parts.config, now);
         }
         self.announce(LeaseState::Cleared, parts.io);
@@ -246,7 +279,9 @@ impl Token {
         let Some(lease) = &self.current else { return };
         if parts.io.now.wall_ms >= lease.expires_at_wall_ms() && !self.clock_step_seen {
             self.clock_step_seen = true;
-            parts.io.event(Event::ClockStep { target: self.name(parts.config) });
+            parts.io.event(Event::ClockStep {
+                target: self.name(parts.config),
+            });
             self.want_fetch(parts.config, parts.io.now.mono_ms);
         }
     }
@@ -256,12 +291,27 @@ impl Token {
         let now = parts.io.now.mono_ms;
         let timeout_ms = parts.config.timeouts.secret_ms;
         let changed = {
-            let Some(failed) = self.failed.as_mut().filter(|failed| failed.kind == Backoff::Refused) else { return };
+            let Some(failed) = self
+                .failed
+                .as_mut()
+                .filter(|failed| failed.kind == Backoff::Refused)
+            else {
+                return;
+            };
             if failed.look_at <= now && self.fetch.is_none() && self.due.is_some() {
                 failed.look_at = now.saturating_add(parts.config.schedule.secret_poll_ms.max(1));
                 parts.credentials.read(parts.io, timeout_ms, false);
-                if let (None, Some(reference)) = (&failed.looking, parts.config.targets.get(self.target).and_then(subject_reference)) {
-                    let task = TaskKind::ReadSecret { reference: reference.clone() };
+                if let (None, Some(reference)) = (
+                    &failed.looking,
+                    parts
+                        .config
+                        .targets
+                        .get(self.target)
+                        .and_then(subject_reference),
+                ) {
+                    let task = TaskKind::ReadSecret {
+                        reference: reference.clone(),
+                    };
                     failed.looking = Some(parts.io.start(self.owner, task, timeout_ms));
                 }
             }
@@ -278,7 +328,11 @@ impl Token {
             if self.fetch.is_none() && (self.wanted || self.waiting) {
                 self.due = Some(now);
                 // Until the attempt has ended callers wait for it.
-                self.failed = Some(Failed { retry_at: now, kind: Backoff::Trouble, ..failed });
+                self.failed = Some(Failed {
+                    retry_at: now,
+                    kind: Backoff::Trouble,
+                    ..failed
+                });
             }
         }
     }
@@ -289,7 +343,11 @@ impl Token {
     }
 
     pub(crate) fn complete(&mut self, id: TaskId, outcome: Outcome, parts: &mut Parts<'_>) {
-        if self.failed.as_ref().is_some_and(|failed| failed.looking == Some(id)) {
+        if self
+            .failed
+            .as_ref()
+            .is_some_and(|failed| failed.looking == Some(id))
+        {
             self.looked(outcome, parts);
         } else {
             self.drive(Some((id, outcome)), parts);
@@ -300,7 +358,11 @@ impl Token {
         if let Some(failed) = &mut self.failed {
             failed.looking = None;
         }
-        let reference = parts.config.targets.get(self.target).and_then(subject_reference);
+        let reference = parts
+            .config
+            .targets
+            .get(self.target)
+            .and_then(subject_reference);
         if let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference)) {
             if self.memory.refused_subject.as_ref() != Some(&secret) {
                 self.retry_now(parts.io.now.mono_ms);
@@ -309,10 +371,19 @@ impl Token {
     }
 
     fn drive(&mut self, answer: Option<(TaskId, Outcome)>, parts: &mut Parts<'_>) {
-        let Some(target) = parts.config.targets.get(self.target) else { return };
+        let Some(target) = parts.config.targets.get(self.target) else {
+            return;
+        };
         let Some(fetch) = &mut self.fetch else { return };
-        let subject = self.user.as_ref().map_or(Subject::Service, |(_, token)| Subject::User(token.expose()));
-        let job = Job { owner: self.owner, target, subject };
+        let subject = self
+            .user
+            .as_ref()
+            .map_or(Subject::Service, |(_, token)| Subject::User(token.expose()));
+        let job = Job {
+            owner: self.owner,
+            target,
+            subject,
+        };
         let ended = match answer {
             None => fetch.advance(&job, &mut self.memory, parts),
             Some((id, outcome)) => fetch.complete(id, outcome, &job, &mut self.memory, parts),
@@ -332,10 +403,16 @@ impl Token {
 
     fn gained(&mut self, gain: Gain, parts: &mut Parts<'_>) {
         let Parts { config, io, .. } = parts;
-        let Some(target) = config.targets.get(self.target) else { return };
+        let Some(target) = config.targets.get(self.target) else {
+            return;
+        };
         let now = io.now.mono_ms;
-        let lifetime = gain.answer.lifetime(gain.sent.wall_ms, target.default_lifetime_ms);
-        let life = config.schedule.life(gain.sent.mono_ms, now, lifetime.ms, &mut io.jitter);
+        let lifetime = gain
+            .answer
+            .lifetime(gain.sent.wall_ms, target.default_lifetime_ms);
+        let life = config
+            .schedule
+            .life(gain.sent.mono_ms, now, lifetime.ms, &mut io.jitter);
         let expired = lifetime.ms > 0 && now >= life.expires_at;
         if expired {
             let error = Error::new(
@@ -343,7 +420,15 @@ impl Token {
                 "the answer took longer than the token lives; make the server faster or its tokens longer-lived",
             );
             let kind = Backoff::Trouble;
-            return self.failed(Failure { error, kind, answered: false, retry_at: None }, parts);
+            return self.failed(
+                Failure {
+                    error,
+                    kind,
+                    answered: false,
+                    retry_at: None,
+                },
+                parts,
+            );
         }
         let missing = missing_scopes(&gain.answer, target);
         let claims = UnverifiedClaims::of(gain.answer.access_token.expose());
@@ -352,7 +437,11 @@ impl Token {
             value: gain.answer.access_token,
             sent_ms: gain.sent.mono_ms,
             refresh_at_ms: life.refresh_at,
-            ask_at_ms: if kept_fresh { life.serve_until } else { life.refresh_at },
+            ask_at_ms: if kept_fresh {
+                life.serve_until
+            } else {
+                life.refresh_at
+            },
             serve_until_ms: life.serve_until,
             expires_at_ms: life.expires_at,
             expires_at_wall_ms: gain.sent.wall_ms.saturating_add(lifetime.ms),
@@ -361,13 +450,20 @@ impl Token {
             subject: claims.subject,
         });
         if lifetime.absolute {
-            io.event(Event::AbsoluteExpiry { target: target.name.clone() });
+            io.event(Event::AbsoluteExpiry {
+                target: target.name.clone(),
+            });
         }
         if gain.answer.content_type_mismatch {
-            io.event(Event::ContentTypeMismatch { target: target.name.clone() });
+            io.event(Event::ContentTypeMismatch {
+                target: target.name.clone(),
+            });
         }
         if !missing.is_empty() {
-            io.event(Event::ScopeReduced { target: target.name.clone(), missing });
+            io.event(Event::ScopeReduced {
+                target: target.name.clone(),
+                missing,
+            });
         }
         io.stats.tokens_received += 1;
         io.event(Event::TokenReceived {
@@ -397,7 +493,10 @@ impl Token {
             }
             return;
         }
-        let same = self.current.as_ref().is_some_and(|current| current.id() == lease.id());
+        let same = self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.id() == lease.id());
         let before = self.current.replace(lease.clone());
         if self.suspect {
             self.previous = None;
@@ -415,20 +514,40 @@ impl Token {
     }
 
     fn failed(&mut self, failure: Failure, parts: &mut Parts<'_>) {
-        let Parts { config, credentials, io, .. } = parts;
+        let Parts {
+            config,
+            credentials,
+            io,
+            ..
+        } = parts;
         let now = io.now.mono_ms;
-        let same_kind = self.failed.as_ref().is_none_or(|failed| failed.kind == failure.kind);
-        self.failures = if same_kind { self.failures.saturating_add(1) } else { 1 };
+        let same_kind = self
+            .failed
+            .as_ref()
+            .is_none_or(|failed| failed.kind == failure.kind);
+        self.failures = if same_kind {
+            self.failures.saturating_add(1)
+        } else {
+            1
+        };
         io.stats.failures += 1;
         let asked = failure.error.retry_after_ms();
         let retry_at = match failure.retry_at {
             Some(at) => at.max(now.saturating_add(config.schedule.backoff_initial_ms)),
-            None => now.saturating_add(config.schedule.backoff(failure.kind, self.failures, asked, &mut io.jitter)),
+            None => now.saturating_add(config.schedule.backoff(
+                failure.kind,
+                self.failures,
+                asked,
+                &mut io.jitter,
+            )),
         };
         if core::mem::take(&mut self.suspect) {
             if let Some(lease) = self.current.clone() {
                 self.acted_at = Some(now);
-                io.event(Event::SuspectRestored { target: self.name(config), lease: lease.id() });
+                io.event(Event::SuspectRestored {
+                    target: self.name(config),
+                    lease: lease.id(),
+                });
                 self.announce(LeaseState::Ready(lease), io);
             }
         }
@@ -443,7 +562,13 @@ impl Token {
         if failure.answered && !serving {
             self.waiting = false;
             let error = failure.error.clone();
-            self.announce(LeaseState::Failed { error, retry_at_ms: retry_at }, io);
+            self.announce(
+                LeaseState::Failed {
+                    error,
+                    retry_at_ms: retry_at,
+                },
+                io,
+            );
         }
         let asked_lately = now.saturating_sub(self.used_at) < 2 * config.timeouts.wait_ms;
         if self.is_kept_fresh(&config.schedule) || (self.waiting && asked_lately) {
@@ -463,7 +588,11 @@ impl Token {
     fn announce(&self, state: LeaseState, io: &mut Io) {
         let subject = self.subject_id();
         for target in &self.sharers {
-            io.lease(LeaseChange { target: *target, subject, state: state.clone() });
+            io.lease(LeaseChange {
+                target: *target,
+                subject,
+                state: state.clone(),
+            });
         }
     }
 
@@ -473,7 +602,11 @@ impl Token {
     }
 
     fn name(&self, config: &Config) -> String {
-        config.targets.get(self.target).map(|target| target.name.clone()).unwrap_or_default()
+        config
+            .targets
+            .get(self.target)
+            .map(|target| target.name.clone())
+            .unwrap_or_default()
     }
 
     pub(crate) fn health(&self, now: u64) -> Health {
@@ -496,9 +629,14 @@ impl Token {
         let look = self
             .failed
             .as_ref()
-            .filter(|failed| failed.kind == Backoff::Refused && self.fetch.is_none() && self.due.is_some())
+            .filter(|failed| {
+                failed.kind == Backoff::Refused && self.fetch.is_none() && self.due.is_some()
+            })
             .map(|failed| failed.look_at);
-        [fetch, due, current, newer, look].into_iter().flatten().min()
+        [fetch, due, current, newer, look]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
