@@ -20,6 +20,8 @@ pub(crate) struct Credentials {
     started: u64,
     finished: u64,
     again: bool,
+    /// When the last round began, on the monotonic clock.
+    started_at: u64,
     /// Counts contents: another number means that a secret has changed since.
     generation: u64,
 }
@@ -59,6 +61,7 @@ impl Credentials {
             started: 0,
             finished: 0,
             again: false,
+            started_at: 0,
             generation: 0,
         }
     }
@@ -103,12 +106,20 @@ impl Credentials {
         self.started
     }
 
+    /// Has all secrets read unless that was done within `interval_ms`.
+    pub(crate) fn look(&mut self, io: &mut Io, timeout_ms: u64, interval_ms: u64) {
+        if self.started == 0 || io.now.mono_ms >= self.started_at.saturating_add(interval_ms) {
+            self.read(io, timeout_ms, false);
+        }
+    }
+
     pub(crate) fn is_finished(&self, round: u64) -> bool {
         self.finished >= round
     }
 
     fn start_round(&mut self, io: &mut Io, timeout_ms: u64) {
         self.started += 1;
+        self.started_at = io.now.mono_ms;
         for (position, pair) in self.pairs.iter_mut().enumerate() {
             match &pair.reference {
                 None => {}

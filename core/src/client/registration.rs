@@ -215,7 +215,7 @@ impl Registration {
     pub(crate) fn due(&self, io: &Io) -> Option<u64> {
         match self.step {
             Step::Held { until } => Some(until),
-            Step::Idle => {
+            Step::Idle if !matches!(self.goal, Goal::Replace(_)) => {
                 let renew_at = self.saved.as_ref().and_then(Record::renew_at)?;
                 let wait = renew_at.saturating_sub(io.now.wall_ms);
                 let retry_at = self.failed.as_ref().map_or(0, |(_, retry_at)| *retry_at);
@@ -299,7 +299,10 @@ impl Registration {
             Some(bytes) => Saved::read(bytes.expose(), endpoint)?,
         };
         match (saved, &self.goal) {
-            (None | Some(Saved::Intent), Goal::Renew) => self.begin(parts),
+            (None | Some(Saved::Intent), Goal::Renew) => {
+                self.unsaved = self.saved.clone();
+                self.save(parts)
+            }
             (Some(Saved::Registered(record)), goal) => {
                 let same = |ours: &Record| {
                     ours.registration.client_id == record.registration.client_id

@@ -299,8 +299,9 @@ impl Token {
                 return;
             };
             if failed.look_at <= now && self.fetch.is_none() && self.due.is_some() {
-                failed.look_at = now.saturating_add(parts.config.schedule.secret_poll_ms.max(1));
-                parts.credentials.read(parts.io, timeout_ms, false);
+                let interval_ms = parts.config.schedule.secret_poll_ms.max(1);
+                failed.look_at = now.saturating_add(interval_ms);
+                parts.credentials.look(parts.io, timeout_ms, interval_ms);
                 if let (None, Some(reference)) = (
                     &failed.looking,
                     parts
