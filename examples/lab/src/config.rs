@@ -39,7 +39,8 @@ pub struct LabConfig {
     pub inventory: bool,
     /// Serve https with a certificate of a throw-away authority made at start.
     pub tls: bool,
-    /// With `tls`: refuse connections without a certificate of that authority.
+    /// With `tls`: refuse connections without a certificate of that authority, on all ports but
+    /// the admin port. [`Lab::client_certificate`](crate::Lab::client_certificate) makes one.
     pub require_client_certificate: bool,
 }
 

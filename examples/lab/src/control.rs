@@ -39,18 +39,23 @@ pub(crate) fn router() -> Router<Arc<World>> {
         .route("/lab/back", post(back))
         .route("/lab/smd", get(get_smd).post(set_smd))
         .route("/lab/clients/{id}/secrets", post(secrets))
+        .route("/lab/client-certificate", post(client_certificate))
 }
 
 /// The URLs of all services, as the program prints them when it is ready.
 pub(crate) fn url_document(world: &World) -> Value {
-    json!({
+    let mut document = json!({
         "issuer": world.url(Service::Issuer),
         "admin": world.url(Service::Admin),
         "opaal": world.url(Service::Opaal),
         "tokensmith": world.url(Service::Tokensmith),
         "smd": world.url(Service::Smd),
         "elsewhere": world.url(Service::Elsewhere),
-    })
+    });
+    if let Some(tls) = &world.tls {
+        document["authority_pem"] = json!(tls.authority_pem);
+    }
+    document
 }
 
 async fn urls(State(world): State<Arc<World>>) -> Response {
@@ -260,9 +265,8 @@ async fn set_smd(State(world): State<Arc<World>>, body: Bytes) -> Response {
 }
 
 /// What is to happen to a client's secrets, in this order.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
 struct Secrets {
     /// Revoke all.
     revoke_all: bool,
@@ -290,6 +294,34 @@ async fn secrets(State(world): State<Arc<World>>, Path(id): Path<String>, body: 
             client.add_secret(secret, secrets.lifetime);
         }
         done()
+    })
+}
+
+/// Whom a client certificate names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommonName {
+    common_name: String,
+}
+
+async fn client_certificate(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    with(&body, |name: CommonName| {
+        let made = match &world.tls {
+            Some(tls) => tls
+                .client_certificate(&name.common_name)
+                .map_err(|error| error.to_string()),
+            None => Err("the lab was started without TLS".to_owned()),
+        };
+        match made {
+            Ok(made) => reply::json(
+                StatusCode::OK,
+                &json!({
+                    "certificate_pem": made.certificate_pem,
+                    "key_pem": made.key_pem,
+                }),
+            ),
+            Err(error) => reply::json(StatusCode::BAD_REQUEST, &json!({ "error": error })),
+        }
     })
 }
 

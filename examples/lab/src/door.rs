@@ -135,7 +135,19 @@ async fn accept(
 
 async fn connection(stream: TcpStream, world: Arc<World>, service: Service, router: Router) {
     let _ = stream.set_nodelay(true);
-    serve(stream, world, service, router).await;
+    let acceptor = world.tls.as_ref().map(|tls| match service {
+        // Tests that have no certificate yet control the lab here.
+        Service::Admin => tls.open.clone(),
+        _ => tls.guarded.clone(),
+    });
+    match acceptor {
+        None => serve(stream, world, service, router).await,
+        Some(acceptor) => {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream, world, service, router).await;
+            }
+        }
+    }
 }
 
 async fn serve<S>(stream: S, world: Arc<World>, service: Service, router: Router)

@@ -18,6 +18,7 @@ use crate::config::{LabConfig, SmdConfig};
 use crate::fault::Faults;
 use crate::service::Service;
 use crate::stats::{LogEntry, Stats};
+use crate::tls::Certificate;
 use crate::tokensmith::Policy;
 use crate::world::{Grant, World};
 use crate::{control, lock, smd};
@@ -116,7 +117,7 @@ impl Lab {
         self.world.url(Service::Elsewhere)
     }
 
-    /// All URLs as one JSON object, members as in [`Service`].
+    /// All URLs as one JSON object, members as in [`Service`]; with TLS also `authority_pem`.
     pub fn urls(&self) -> Value {
         control::url_document(&self.world)
     }
@@ -124,6 +125,23 @@ impl Lab {
     /// The address a service listens on.
     pub fn address(&self, service: Service) -> SocketAddr {
         self.world.door(service).address()
+    }
+
+    /// The authority to trust when the lab serves https, PEM; none without TLS.
+    pub fn authority_pem(&self) -> Option<&str> {
+        let tls = self.world.tls.as_ref()?;
+        Some(&tls.authority_pem)
+    }
+
+    /// A client certificate with this common name; none without TLS.
+    ///
+    /// # Panics
+    /// When no certificate can be made.
+    pub fn client_certificate(&self, name: &str) -> Option<Certificate> {
+        match self.world.tls.as_ref()?.client_certificate(name) {
+            Ok(certificate) => Some(certificate),
+            Err(error) => panic!("no certificate: {error}"),
+        }
     }
 
     /// The switches for disturbances.

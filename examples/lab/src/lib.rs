@@ -32,6 +32,7 @@ mod reply;
 mod service;
 mod smd;
 mod stats;
+mod tls;
 mod tokensmith;
 mod verify;
 mod world;
@@ -43,6 +44,7 @@ pub use fault::{Action, Answer, Fault, Faults, RetryAfter};
 pub use lab::Lab;
 pub use service::{Endpoint, Service};
 pub use stats::{EndpointStats, LogEntry, Stats, TokenRequests};
+pub use tls::Certificate;
 
 /// Locks; a panic elsewhere does not take the lab down.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -31,8 +31,9 @@ Usage: svcauth-lab [OPTIONS]
       --no-secret-rotation   no /admin/clients/{id}/secrets/rotate
       --no-registration      no /oauth2/register
       --empty-inventory      no nodes in SMD
-      --tls                  serve https; the line of JSON then names a file with the authority
+      --tls                  serve https; the line of JSON then has authority_pem
       --require-client-certificate
+                             on all ports but the admin port
       --until-stdin-closes   end when the standard input does
   -h, --help
 

@@ -21,6 +21,7 @@ use crate::keys::{KeyId, SigningKey};
 use crate::service::Service;
 use crate::smd::Smd;
 use crate::stats::{Recorder, now_ms};
+use crate::tls::Tls;
 use crate::tokensmith::Tokensmith;
 use crate::{control, elsewhere, hydra, lock, opaal, random, smd, tokensmith};
 
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) smd: Smd,
     /// The `jti` of revoked tokens.
     pub(crate) revoked: Mutex<HashSet<String>>,
+    pub(crate) tls: Option<Tls>,
     doors: [Door; 6],
     /// Hydra's key for ID tokens, never used here, and the one for access tokens.
     id_token_key: SigningKey,
@@ -59,6 +61,10 @@ impl World {
             None => SigningKey::generate(signing, KeyId::Random)?,
         };
         let panicked = |_| io::Error::other("key generation panicked");
+        let tls = match config.tls {
+            true => Some(Tls::new(config.require_client_certificate)?),
+            false => None,
+        };
         Ok(World {
             faults: Faults::default(),
             recorder: Recorder::default(),
@@ -66,6 +72,7 @@ impl World {
             tokensmith: Tokensmith::new(tokensmith_key.join().map_err(panicked)??),
             smd: Smd::new(config.smd.clone(), config.inventory),
             revoked: Mutex::default(),
+            tls,
             doors,
             id_token_key: id_token_key.join().map_err(panicked)??,
             access_token_key: Mutex::new(Arc::new(access_token_key)),
