@@ -4,6 +4,8 @@
 
 mod authentication;
 mod authorization;
+mod clean;
+mod failure;
 mod metadata;
 mod registration;
 mod token;

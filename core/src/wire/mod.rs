@@ -3,6 +3,7 @@
 pub(crate) mod bearer;
 pub(crate) mod buffer;
 pub mod challenge;
+pub(crate) mod date;
 pub mod form;
 mod http;
 pub mod json;

@@ -396,7 +396,7 @@ mod tests {
         let text = br#"{"x":1,"b":"B","a":null,"y":{"a":2}}"#;
         let ([a, b, c], others) = members(text, &["a", "b", "c"]).unwrap();
         assert_eq!((a, b, c), (Some(Value::Null), Some("B".into()), None));
-        assert_eq!(others.to_string(), r#"{"x":1,"y":{"a":2}}"#);
+        assert_eq!(others.to_json(), r#"{"x":1,"y":{"a":2}}"#);
         for twice in [
             r#"{"a":null,"a":null}"#,
             r#"{"x":1,"x":1}"#,

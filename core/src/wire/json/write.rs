@@ -9,8 +9,7 @@ use serde::{Serialize, Serializer};
 impl Value {
     /// The value as JSON text, without white space. It may hold secrets: wipe it, or give it to a type that
     /// does.
-    #[allow(clippy::inherent_to_string)]
-    pub fn to_string(&self) -> String {
+    pub fn to_json(&self) -> String {
         let mut out = Buffer::with_capacity(256);
         value(&mut out, self);
         out.into_string()
@@ -20,8 +19,7 @@ impl Value {
 impl Object {
     /// The object as JSON text, without white space. It may hold secrets: wipe it, or give it to a type that
     /// does.
-    #[allow(clippy::inherent_to_string)]
-    pub fn to_string(&self) -> String {
+    pub fn to_json(&self) -> String {
         let mut out = Buffer::with_capacity(256);
         object(&mut out, self);
         out.into_string()
@@ -136,7 +134,7 @@ mod tests {
             "-0.0",
         ] {
             let value = parse(text.as_bytes()).unwrap();
-            assert_eq!(value.to_string(), text);
+            assert_eq!(value.to_json(), text);
             assert_eq!(
                 parse(serde_json::to_string(&value).unwrap().as_bytes()).unwrap(),
                 value

@@ -1,0 +1,366 @@
+//! Cleaning what a server said before it becomes part of an error.
+//!
+//! A server may echo what it was sent, and a proxy in front of it anything at all. Errors end in logs, so
+//! secrets are cut out and nothing is left that could break a line.
+
+use crate::{Secret, wire::buffer::Buffer, wire::form};
+use alloc::{borrow::Cow, string::String, vec::Vec};
+use base64ct::{Base64, Encoding};
+
+const CUT: &str = "[secret]";
+
+/// Shorter texts are not looked for: to cut every `e` out of an error would tell the secret, not keep it.
+const SHORTEST_SECRET: usize = 4;
+
+/// A run of this many token characters, letters and digits mixed, is taken for a token.
+const TOKEN_LIKE: usize = 20;
+
+/// The secrets of one request, in every encoding in which a server may echo them.
+#[derive(Default)]
+pub(crate) struct Secrets(Vec<Secret>);
+
+impl Secrets {
+    pub(crate) fn add(&mut self, secret: &str) -> &mut Secrets {
+        if secret.len() >= SHORTEST_SECRET {
+            let mut encoded = Buffer::default();
+            form::encode(&mut encoded, secret);
+            let json = crate::wire::json::Value::from(secret).to_json();
+            self.one(secret.into());
+            self.one(encoded.into_string());
+            self.one(json[1..json.len() - 1].into());
+            crate::wire::buffer::wipe(json);
+        }
+        self
+    }
+
+    /// Adds the Authorization value of Basic: base64 hides the secret from the eye only.
+    pub(crate) fn add_basic(&mut self, client_id: &str, secret: &str) -> &mut Secrets {
+        for form_encoded in [false, true] {
+            let mut pair = Buffer::default();
+            if form_encoded {
+                form::encode(&mut pair, client_id);
+                pair.push_str(":");
+                form::encode(&mut pair, secret);
+            } else {
+                pair.push_str(client_id);
+                pair.push_str(":");
+                pair.push_str(secret);
+            }
+            self.one(Base64::encode_string(pair.as_str().as_bytes()));
+        }
+        self.add(secret)
+    }
+
+    fn one(&mut self, text: String) {
+        let secret = Secret::from(text);
+        if !self.0.contains(&secret) {
+            self.0.push(secret);
+        }
+    }
+
+    /// The length of the secret that `text` starts with.
+    fn at_start_of(&self, text: &str) -> Option<usize> {
+        let starting = self
+            .0
+            .iter()
+            .map(Secret::expose)
+            .filter(|secret| text.starts_with(secret));
+        starting.map(str::len).max()
+    }
+}
+
+/// A text that the server wrote for people, at most `limit` characters of it.
+pub(crate) fn text(text: &str, limit: usize, secrets: &Secrets) -> String {
+    clean(text, limit, secrets, false)
+}
+
+/// The first `limit` characters of a body that was not understood. Whatever looks like a token, and the value
+/// of whatever is called a token or a secret, is cut out too.
+pub(crate) fn excerpt(body: &[u8], limit: usize, secrets: &Secrets) -> String {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body: Cow<'_, str> = String::from_utf8_lossy(body);
+    clean(&body, limit, secrets, true)
+}
+
+/// Whether a parameter or member of this name holds a secret.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    const ENDS: [&str; 11] = [
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "assertion",
+        "authorization",
+        "api_key",
+        "apikey",
+        "private_key",
+        "cookie",
+        "verifier",
+    ];
+    let name = name.as_bytes();
+    ENDS.iter().any(|end| {
+        name.len()
+            .checked_sub(end.len())
+            .is_some_and(|start| name[start..].eq_ignore_ascii_case(end.as_bytes()))
+    })
+}
+
+fn clean(text: &str, limit: usize, secrets: &Secrets, unknown: bool) -> String {
+    let mut out = Out {
+        text: String::new(),
+        left: limit.saturating_sub(1),
+    };
+    let (mut at, mut judged) = (0, 0);
+    while out.left > 0 && at < text.len() {
+        let rest = &text[at..];
+        if let Some(length) = secrets.at_start_of(rest) {
+            out.cut();
+            at += length;
+            continue;
+        }
+        if at >= judged {
+            let run = run(rest);
+            judged = at + run.len();
+            if looks_like_a_token(run, unknown) {
+                out.cut();
+                at = judged;
+                continue;
+            }
+        }
+        if unknown
+            && at == judged
+            && let Some((before, length)) = secret_value(word_before(text, at), rest)
+        {
+            before.chars().for_each(|character| out.push(character));
+            out.cut();
+            at += before.len() + length;
+            continue;
+        }
+        let character = rest.chars().next().unwrap_or(' ');
+        out.push(character);
+        at += character.len_utf8();
+    }
+    if at < text.len() {
+        out.text.push('…');
+    }
+    out.text
+}
+
+struct Out {
+    text: String,
+    left: usize,
+}
+
+impl Out {
+    fn push(&mut self, character: char) {
+        if self.left > 0 {
+            self.left -= 1;
+            self.text.push(if is_harmless(character) {
+                character
+            } else {
+                ' '
+            });
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.left >= CUT.len() {
+            self.left -= CUT.len();
+            self.text.push_str(CUT);
+        } else {
+            self.left = 0;
+        }
+    }
+}
+
+/// Neither a control character nor one that changes how the line around it is shown.
+fn is_harmless(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The token characters that `text` starts with.
+fn run(text: &str) -> &str {
+    let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    &text[..text
+        .bytes()
+        .position(|byte| !belongs(byte))
+        .unwrap_or(text.len())]
+}
+
+fn looks_like_a_token(run: &str, unknown: bool) -> bool {
+    let mixed = || {
+        run.bytes().any(|byte| byte.is_ascii_digit())
+            && run.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    run.len() >= TOKEN_LIKE && (run.starts_with("eyJ") || unknown && mixed())
+}
+
+fn word_before(text: &str, at: usize) -> &str {
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    let length = text.as_bytes()[..at]
+        .iter()
+        .rev()
+        .take_while(|byte| belongs(byte))
+        .count();
+    &text[at - length..at]
+}
+
+/// If `rest`, which stands behind `word`, starts with the value of a secret: what stands before the value,
+/// and the length of the value.
+fn secret_value<'a>(word: &str, rest: &'a str) -> Option<(&'a str, usize)> {
+    let is_scheme =
+        |word: &str| word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic");
+    let value = if is_scheme(word) {
+        rest.trim_start_matches(' ')
+    } else if is_secret_name(word) {
+        let value = rest
+            .trim_start_matches('\\')
+            .trim_start_matches(['"', '\''])
+            .trim_start();
+        value.strip_prefix([':', '='])?.trim_start()
+    } else {
+        return None;
+    };
+    let before = &rest[..rest.len() - value.len()];
+    let length = match value.chars().next()? {
+        '{' | '[' => value.len(),
+        quote @ ('"' | '\'') => quoted(value, quote),
+        _ => value
+            .find(|c: char| c.is_whitespace() || "&,;}]\"'<>".contains(c))
+            .unwrap_or(value.len()),
+    };
+    let shown = &value[..length];
+    let kept = length == 0 || before.is_empty() || shown == "null" || is_scheme(shown);
+    (!kept).then_some((before, length))
+}
+
+fn quoted(value: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, character) in value.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            character if character == quote => return at + 1,
+            _ => {}
+        }
+    }
+    value.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    const SECRET: &str = "s3cr3t /%+\"\u{e9}";
+
+    fn secrets() -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.add_basic("bss", SECRET);
+        secrets
+    }
+
+    #[test]
+    fn a_secret_of_the_request_is_cut_out_in_every_encoding() {
+        for (said, shown) in [
+            (format!("bad secret {SECRET}!"), "bad secret [secret]!"),
+            (format!("{SECRET}{SECRET}"), "[secret][secret]"),
+            ("got s3cr3t+%2F%25%2B%22%C3%A9".into(), "got [secret]"),
+            ("got s3cr3t /%+\\\"\u{e9}".into(), "got [secret]"),
+            (format!("xx{SECRET}"), "xx[secret]"),
+            (
+                format!(
+                    "Basic {}",
+                    Base64::encode_string(format!("bss:{SECRET}").as_bytes())
+                ),
+                "Basic [secret]",
+            ),
+            ("nothing of it".into(), "nothing of it"),
+        ] {
+            assert_eq!(text(&said, 100, &secrets()), shown);
+            assert!(
+                !excerpt(said.as_bytes(), 100, &secrets()).contains("s3cr3t"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_at_the_end_of_what_is_shown_is_not_shown_in_part() {
+        for length in 0..40 {
+            let said = format!("{}{SECRET} and more", "-".repeat(length));
+            for shown in [
+                text(&said, 30, &secrets()),
+                excerpt(said.as_bytes(), 30, &secrets()),
+            ] {
+                assert!(!shown.contains("s3"), "{shown}");
+                assert!(shown.chars().count() <= 30, "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_called_a_secret_or_looks_like_one_is_cut_out_of_an_excerpt() {
+        for (body, shown) in [
+            (
+                r#"{"access_token":"abc","expires_in":1}"#,
+                r#"{"access_token":[secret],"expires_in":1}"#,
+            ),
+            (
+                r#"{"accessToken" : "a\"bc" ,"#,
+                r#"{"accessToken" : [secret] ,"#,
+            ),
+            (r#"{"access_token":null}"#, r#"{"access_token":null}"#),
+            (
+                r#"{"access_token":["a","b"]}"#,
+                r#"{"access_token":[secret]"#,
+            ),
+            (r#"{"access_token":"abc"#, r#"{"access_token":[secret]"#),
+            (r#"{"token_type":"bearer"}"#, r#"{"token_type":"bearer"}"#),
+            (
+                "access_token=abc&scope=read",
+                "access_token=[secret]&scope=read",
+            ),
+            ("error=invalid_token", "error=invalid_token"),
+            (
+                "Authorization: Bearer abc",
+                "Authorization: Bearer [secret]",
+            ),
+            ("authorization: abc", "authorization: [secret]"),
+            ("id eyJhbGciOiJSUzI1NiJ9.e30.x", "id [secret]"),
+            ("ory_at_OwfDY_JnbQ3YVWCfLvT-7zPppt", "[secret]"),
+            ("<h1>404 page not found</h1>", "<h1>404 page not found</h1>"),
+            (
+                "application/x-www-form-urlencoded",
+                "application/x-www-form-urlencoded",
+            ),
+            ("a\r\nb\0c\u{202e}d", "a  b c d"),
+        ] {
+            assert_eq!(excerpt(body.as_bytes(), 200, &Secrets::default()), shown);
+        }
+        assert_eq!(
+            excerpt(b"\xef\xbb\xbfa\xffb", 200, &Secrets::default()),
+            "a\u{fffd}b"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_shortened_and_says_so() {
+        assert_eq!(text("abcdef", 4, &Secrets::default()), "abc…");
+        assert_eq!(text("", 4, &Secrets::default()), "");
+        let shown = text(&"\u{e9}".repeat(10_000), 500, &Secrets::default());
+        assert_eq!(shown.chars().count(), 500);
+    }
+
+    #[test]
+    fn a_hostile_body_is_cleaned_in_linear_time() {
+        let mut many = Secrets::default();
+        many.add(&"a".repeat(100_000));
+        let body = "a".repeat(1_000_000);
+        assert_eq!(
+            excerpt(body.as_bytes(), 200, &many).matches(CUT).count(),
+            10
+        );
+    }
+}
