@@ -208,12 +208,7 @@ fn prefixes(targets: &[Target]) -> Result<(), Error> {
     for target in targets {
         for (index, url) in target.urls.iter().enumerate() {
             let path = url.path();
-            prefixes.push((
-                url.origin(),
-                path.strip_suffix('/').unwrap_or(path),
-                target,
-                index,
-            ));
+            prefixes.push((url.origin(), path.trim_end_matches('/'), target, index));
         }
     }
     prefixes.sort_by(|a, b| (a.0, a.1, &a.2.name, a.3).cmp(&(b.0, b.1, &b.2.name, b.3)));

@@ -84,7 +84,9 @@ impl Config {
 
     /// The place of the target `name` in [`Config::targets`].
     pub fn target_index(&self, name: &str) -> Option<usize> {
-        self.targets.binary_search_by(|target| target.name.as_str().cmp(name)).ok()
+        self.targets
+            .binary_search_by(|target| target.name.as_str().cmp(name))
+            .ok()
     }
 
     /// Whether this configuration can only be run by a host with a store that outlives the process.

@@ -16,6 +16,7 @@ use crate::{
 };
 use alloc::{
     borrow::ToOwned,
+    format,
     string::{String, ToString},
 };
 use core::ops::RangeInclusive;
@@ -31,13 +32,7 @@ const PATIENCE: RangeInclusive<u64> = 10..=HOUR;
 
 /// The document, read but not yet checked for contradictions.
 pub(super) fn document(text: &[u8]) -> Result<Config, Error> {
-    let value = json::parse(text).map_err(|error| {
-        let message = error.message().to_owned();
-        let syntax = invalid(String::new(), message);
-        error
-            .offset()
-            .map_or(syntax.clone(), |offset| syntax.at_offset(offset))
-    })?;
+    let value = json::parse(text).map_err(|error| unreadable(text, &error))?;
     let Value::Object(object) = &value else {
         return Err(invalid(
             String::new(),
@@ -86,6 +81,26 @@ pub(super) fn document(text: &[u8]) -> Result<Config, Error> {
         tls: tls(&members.get("tls"))?,
         proxy: proxy(&members.get("proxy"))?,
     })
+}
+
+/// The error about a text that is no JSON, with line and column for people and the offset for programs.
+fn unreadable(text: &[u8], error: &Error) -> Error {
+    let message = error.message();
+    let Some(offset) = error.offset() else {
+        return invalid(String::new(), message);
+    };
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.split(|byte| *byte == b'\n').count();
+    let column = before
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .map_or(0, <[u8]>::len)
+        + 1;
+    invalid(
+        String::new(),
+        format!("line {line}, column {column}: {message}"),
+    )
+    .at_offset(offset)
 }
 
 fn endpoints(field: &Field<'_>) -> Result<Endpoints, Error> {
@@ -210,7 +225,7 @@ fn proxy(field: &Field<'_>) -> Result<Proxy, Error> {
     }
     match Origin::parse(text.strip_suffix('/').unwrap_or(text)) {
         Ok(origin) => Ok(Proxy::Url(origin.to_string())),
-        Err(_) => Err(field.error(format_args!("must be {SHAPE}").to_string())),
+        Err(_) => Err(field.error(format!("must be {SHAPE}"))),
     }
 }
 

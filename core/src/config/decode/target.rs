@@ -163,18 +163,23 @@ fn prefix_problem(url: &Url) -> Option<&'static str> {
             "holds a query, but origin and path alone decide what belongs to a target: remove it",
         );
     }
-    let path = url.path().to_ascii_lowercase().replace("%2e", ".");
-    if ["%2f", "%5c", "\\"]
+    let path = url.path();
+    let hidden = ["%2f", "%5c", "%2e", "%00"];
+    if hidden
         .iter()
-        .any(|slash| path.contains(slash))
+        .any(|escape| path.to_ascii_lowercase().contains(escape))
     {
-        return Some("holds an encoded slash or backslash, which never matches: remove it");
+        return Some(
+            "holds an encoded slash, backslash, dot or NUL, which never matches: remove it",
+        );
     }
     if path
         .split('/')
         .any(|segment| segment == "." || segment == "..")
     {
-        return Some("holds a dot segment, which never matches: write the path without . and ..");
+        return Some(
+            "holds a dot segment (. or ..), which never matches: write the path without it",
+        );
     }
     None
 }
