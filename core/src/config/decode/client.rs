@@ -4,7 +4,7 @@ use super::super::{
     AuthMethod, BasicEncoding, ClientConfig, Credential, RegistrationConfig, SecretReference,
     read::{Field, nearest},
 };
-use crate::{Error, Secret, wire::json::Object};
+use crate::{Error, Secret};
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 
 const METHODS: [(&str, AuthMethod); 3] = [
@@ -128,10 +128,7 @@ fn registration(field: Field<'_>, auth: AuthMethod) -> Result<Option<Registratio
     }
     Ok(Some(RegistrationConfig {
         initial_access_token: bearer(members.get("initial_access_token"))?,
-        metadata: metadata
-            .object("an object")?
-            .cloned()
-            .unwrap_or_else(Object::default),
+        metadata: metadata.object("an object")?.cloned().unwrap_or_default(),
         authorize: members.get("authorize").boolean(false)?,
     }))
 }
