@@ -1,0 +1,5 @@
+//! Builds token requests and parses answers, for callgrind.
+
+fn main() {
+    svcauth_bench::repeat(&svcauth_bench::svcauth());
+}
