@@ -264,3 +264,268 @@ pub(crate) fn is_token(text: &str) -> bool {
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{format, string::ToString};
+
+    fn calls() -> Calls {
+        Calls::new(
+            &Config::from_json(
+                br#"{
+                    "issuer": "https://hydra.example",
+                    "endpoints": { "token": "https://gateway.example/hsm/v2/token" },
+                    "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": "x" } }] },
+                    "targets": {
+                        "boot": { "urls": ["https://gateway.example/boot"], "user_token": "never" },
+                        "exact": { "urls": ["https://gateway.example/hsm/v2/Inventory"], "user_token": "exchange" },
+                        "lab": { "urls": ["http://127.0.0.1:27779/", "http://[::1]:27779"] },
+                        "smd": { "urls": ["https://gateway.example/hsm/v2"] }
+                    }
+                }"#,
+            )
+            .unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_url_belongs_to_the_target_with_the_longest_prefix_of_whole_segments() {
+        let calls = calls();
+        for (url, target) in [
+            ("https://gateway.example/hsm/v2", "smd"),
+            ("https://gateway.example/hsm/v2/", "smd"),
+            ("https://GATEWAY.example:443/hsm/v2/State?x=../y", "smd"),
+            (
+                "https://gateway.example/hsm/v2/Inventory/RedfishEndpoints",
+                "exact",
+            ),
+            ("https://gateway.example/hsm/v2/InventoryX", "smd"),
+            ("https://gateway.example/boot/v1/bootscript", "boot"),
+            ("http://127.0.0.1:27779", "lab"),
+            ("http://127.0.0.1:27779/any/thing", "lab"),
+            ("http://[0:0:0:0:0:0:0:1]:27779/any", "lab"),
+            // other places
+            ("https://gateway.example/hsm/v22", ""),
+            ("https://gateway.example/HSM/v2", ""),
+            ("https://gateway.example/hsm", ""),
+            ("http://gateway.example/hsm/v2", ""),
+            ("https://gateway.example:8443/hsm/v2", ""),
+            ("https://gateway.example.evil.example/hsm/v2", ""),
+            ("https://evil.example/hsm/v2", ""),
+            ("https://gateway.example@evil.example/hsm/v2", ""),
+            ("https://evil.example\\@gateway.example/hsm/v2", ""),
+            ("//gateway.example/hsm/v2", ""),
+            ("ftp://gateway.example/hsm/v2", ""),
+            ("", ""),
+            // what another reader might take for another path
+            ("https://gateway.example/hsm/v2/../../admin", ""),
+            ("https://gateway.example/hsm/v2/./State", ""),
+            ("https://gateway.example/hsm/v2/%2e%2E/admin", ""),
+            ("https://gateway.example/hsm/v2/a%2fb", ""),
+            ("https://gateway.example/hsm/v2/a%5Cb", ""),
+            ("https://gateway.example/hsm/v2/a\\b", ""),
+            ("https://gateway.example/hsm/v2/a%00b", ""),
+            // the client's own endpoint
+            ("https://gateway.example/hsm/v2/token", ""),
+            ("https://gateway.example/hsm/v2/token/?x=1", ""),
+        ] {
+            let found = calls
+                .target(url)
+                .map_or("", |target| calls.target_name(target));
+            assert_eq!(found, target, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_call_carries_what_the_first_rule_that_fits_says() {
+        let calls = calls();
+        let smd = "https://gateway.example/hsm/v2/State";
+        let exact = "https://gateway.example/hsm/v2/Inventory/X";
+        let boot = "https://gateway.example/boot/v1";
+        let call = |url| Call {
+            url,
+            ..Call::default()
+        };
+        for (what, call, decision) in [
+            ("service", call(smd), "lease smd Service"),
+            (
+                "own header",
+                Call {
+                    has_authorization: true,
+                    user_token: Some("u"),
+                    ..call(smd)
+                },
+                "nothing",
+            ),
+            (
+                "no target",
+                Call {
+                    user_token: Some("u"),
+                    ..call("https://evil.example/")
+                },
+                "nothing",
+            ),
+            (
+                "no target, user required",
+                Call {
+                    user_required: true,
+                    ..call("https://evil.example/")
+                },
+                "nothing",
+            ),
+            (
+                "user passed on",
+                Call {
+                    user_token: Some("u"),
+                    ..call(smd)
+                },
+                "user smd u",
+            ),
+            (
+                "user exchanged",
+                Call {
+                    user_token: Some("u"),
+                    ..call(exact)
+                },
+                "lease exact User",
+            ),
+            (
+                "user never",
+                Call {
+                    user_token: Some("u"),
+                    ..call(boot)
+                },
+                "lease boot Service",
+            ),
+            (
+                "user missing",
+                Call {
+                    user_required: true,
+                    ..call(smd)
+                },
+                "refuse user_token_missing",
+            ),
+            (
+                "user missing, exchange",
+                Call {
+                    user_required: true,
+                    ..call(exact)
+                },
+                "refuse user_token_missing",
+            ),
+            (
+                "user missing, never",
+                Call {
+                    user_required: true,
+                    ..call(boot)
+                },
+                "refuse user_token_missing",
+            ),
+            (
+                "user odd",
+                Call {
+                    user_token: Some("u\r\nx: y"),
+                    ..call(smd)
+                },
+                "refuse invalid_argument",
+            ),
+            (
+                "user empty",
+                Call {
+                    user_token: Some(""),
+                    ..call(smd)
+                },
+                "refuse invalid_argument",
+            ),
+            (
+                "redirect inside",
+                Call {
+                    redirected_from: Some(smd),
+                    ..call(smd)
+                },
+                "lease smd Service",
+            ),
+            (
+                "redirect across",
+                Call {
+                    redirected_from: Some(boot),
+                    ..call(smd)
+                },
+                "nothing",
+            ),
+            (
+                "redirect in",
+                Call {
+                    redirected_from: Some("https://evil.example/"),
+                    ..call(smd)
+                },
+                "nothing",
+            ),
+            (
+                "redirect with user",
+                Call {
+                    redirected_from: Some(boot),
+                    user_token: Some("u"),
+                    ..call(smd)
+                },
+                "nothing",
+            ),
+        ] {
+            let made = match calls.decide(&call) {
+                Decision::Nothing => "nothing".to_string(),
+                Decision::UserToken { target, token } => {
+                    format!("user {} {token}", calls.target_name(target))
+                }
+                Decision::Lease {
+                    target,
+                    subject: Subject::Service,
+                } => {
+                    format!("lease {} Service", calls.target_name(target))
+                }
+                Decision::Lease { target, .. } => {
+                    format!("lease {} User", calls.target_name(target))
+                }
+                Decision::Refuse(error) => format!("refuse {}", error.code()),
+            };
+            assert_eq!(made, decision, "{what}");
+        }
+    }
+
+    #[test]
+    fn only_a_401_about_our_lease_is_a_reason_for_another_token() {
+        let calls = calls();
+        let lease = || Decision::Lease {
+            target: TargetId(3),
+            subject: Subject::Service,
+        };
+        let user = || Decision::UserToken {
+            target: TargetId(3),
+            token: "u",
+        };
+        let scope = r#"Bearer realm="smd", error="insufficient_scope", scope="write""#;
+        for (decision, status, challenge, replayable, answered) in [
+            (lease(), 401, None, true, Answered::Retry),
+            (lease(), 401, None, false, Answered::Report),
+            (
+                lease(),
+                401,
+                Some("Bearer error=\"invalid_token\""),
+                true,
+                Answered::Retry,
+            ),
+            (lease(), 401, Some(scope), true, Answered::Deliver),
+            (lease(), 403, Some(scope), true, Answered::Deliver),
+            (lease(), 200, None, true, Answered::Deliver),
+            (lease(), 500, None, true, Answered::Deliver),
+            (user(), 401, None, true, Answered::Deliver),
+            (Decision::Nothing, 401, None, true, Answered::Deliver),
+        ] {
+            let made = calls.answered(&decision, status, challenge.into_iter(), replayable);
+            assert_eq!(
+                made, answered,
+                "{decision:?} {status} {challenge:?} {replayable}"
+            );
+        }
+    }
+}

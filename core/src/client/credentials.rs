@@ -85,13 +85,6 @@ impl Credentials {
         self.generation
     }
 
-    /// The id in use, before any token has come.
-    pub(crate) fn client_id(&self) -> Option<&str> {
-        self.pairs
-            .get(self.preferred)
-            .map(|pair| pair.client_id.as_str())
-    }
-
     /// Asks for all secrets to be read; the round whose end brings them. With `fresh` they are read after
     /// this call for certain, without it a reading that is under way will do.
     pub(crate) fn read(&mut self, io: &mut Io, timeout_ms: u64, fresh: bool) -> u64 {

@@ -15,6 +15,46 @@
 //!   [`Lease::ask_at_ms`]; those who wait for it are woken.
 //! - An [`Event`] is logged or counted.
 //!
+//! ```
+//! use svcauth_core::{Client, Config, Now, client::{Capabilities, Outcome, Output, State, Subject, TaskKind}};
+//! use svcauth_core::wire::Response;
+//!
+//! let config = Config::from_json(br#"{
+//!     "endpoints": { "token": "https://hydra.example/oauth2/token" },
+//!     "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": "s3cr3t" } }] },
+//!     "targets": { "smd": { "urls": ["https://smd.example/hsm/v2"] } }
+//! }"#)?;
+//! let now = Now { mono_ms: 0, wall_ms: 1_795_400_000_000 };
+//! let mut client = Client::new(config, Capabilities::none(), 1, now)?;
+//! let smd = client.target("smd").unwrap();
+//!
+//! assert!(matches!(client.token(smd, Subject::Service, now), State::Pending));
+//! loop {
+//!     match client.poll(now) {
+//!         Output::Task(task) => match task.kind {
+//!             TaskKind::Send { request, .. } => {
+//!                 assert_eq!(request.url, "https://hydra.example/oauth2/token");
+//!                 let response = Response {
+//!                     status: 200,
+//!                     headers: vec![("content-type".into(), "application/json".into())],
+//!                     body: r#"{"access_token":"abc","token_type":"bearer","expires_in":60}"#.into(),
+//!                 };
+//!                 client.complete(task.id, Outcome::Response(response), now);
+//!             }
+//!             other => unreachable!("{}", other.name()),
+//!         },
+//!         Output::Idle { until } => {
+//!             assert!(until.is_some(), "it wants to refresh the token");
+//!             break;
+//!         }
+//!         _ => {}
+//!     }
+//! }
+//! let State::Ready(lease) = client.token(smd, Subject::Service, now) else { unreachable!() };
+//! assert_eq!(lease.value(), "abc");
+//! # Ok::<(), svcauth_core::Error>(())
+//! ```
+//!
 //! At most one token request is under way for each distinct token, however many callers wait. No failure is
 //! final: what can be tried again is, at the times that the configured schedule gives.
 
