@@ -5,7 +5,7 @@ use super::{Subject, TargetId};
 use crate::{
     Code, Config, Error,
     config::UserToken,
-    wire::{Origin, Url, challenge, url},
+    wire::{Origin, Url, challenge, is_token, url},
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -156,7 +156,7 @@ impl Calls {
     /// anything else that another reader might take for another path.
     pub fn target(&self, url: &str) -> Option<TargetId> {
         let parts = url::parts(url)?;
-        if !is_plain(parts.path) {
+        if url::ambiguity(parts.path).is_some() {
             return None;
         }
         let path = parts.path.trim_end_matches('/');
@@ -233,36 +233,9 @@ impl Calls {
     }
 }
 
-/// Whether every reader takes the path for the same: no dot segment, no encoded slash, backslash or dot.
-fn is_plain(path: &str) -> bool {
-    let encoded = |pair: &[u8]| {
-        matches!(
-            pair,
-            [b'2', b'f' | b'F' | b'e' | b'E'] | [b'5', b'c' | b'C'] | [b'0', b'0']
-        )
-    };
-    let bytes = path.as_bytes();
-    let hidden = bytes
-        .windows(3)
-        .any(|window| window.first() == Some(&b'%') && window.get(1..).is_some_and(encoded));
-    !hidden
-        && !path
-            .split('/')
-            .any(|segment| segment == "." || segment == "..")
-}
-
 fn starts_with_segments(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// RFC 6750 section 2.1, b64token.
-pub(crate) fn is_token(text: &str) -> bool {
-    let body = text.trim_end_matches('=');
-    !body.is_empty()
-        && body.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-        })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
     Code, Config, Error, Event, Exchange, Fault, Now, Secret,
     config::{Grant, RefreshTokens, SecretReference, Target},
     message::{ClientAuthentication, TokenAnswer, TokenGrant, TokenRequest, TokenRules},
-    wire::{Url, json::Object},
+    wire::{Url, is_token, json::Object},
 };
 use alloc::{format, string::String, vec::Vec};
 
@@ -278,7 +278,7 @@ impl Fetch {
     }
 
     fn take_static_token(&mut self, token: Secret, parts: &mut Parts<'_>) -> Ended {
-        if !super::call::is_token(token.expose()) {
+        if !is_token(token.expose()) {
             return fail(
                 Error::new(
                     Code::SecretUnavailable,

@@ -27,7 +27,7 @@ use crate::{
         json::{self, Object, Value},
     },
 };
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 const RECORD: &str = "registration";
 const DAY_MS: u64 = 86_400_000;
@@ -118,13 +118,13 @@ impl Registration {
             if self.is_settled(settings) && self.goal == Goal::Have {
                 return Need::Met(());
             }
-            if let Some((error, retry_at)) = &self.failed {
-                if parts.io.now.mono_ms < *retry_at {
-                    return match (&self.saved, &self.goal) {
-                        (Some(_), Goal::Renew) => Need::Met(()),
-                        _ => Need::Failed(error.clone(), *retry_at),
-                    };
-                }
+            if let Some((error, retry_at)) = &self.failed
+                && parts.io.now.mono_ms < *retry_at
+            {
+                return match (&self.saved, &self.goal) {
+                    (Some(_), Goal::Renew) => Need::Met(()),
+                    _ => Need::Failed(error.clone(), *retry_at),
+                };
             }
             match parts
                 .discovery
@@ -313,13 +313,13 @@ impl Registration {
                     Goal::Replace(refused) if *refused == record.registration.client_id && ours => {
                         self.begin(parts)
                     }
-                    Goal::Renew if ours => self.renew(record, parts),
+                    Goal::Renew if ours => self.renew(*record, parts),
                     _ => {
                         parts.io.event(Event::RegistrationLoaded {
                             client_id: record.registration.client_id.clone(),
                         });
                         self.accepted = true;
-                        self.adopt(record, parts)
+                        self.adopt(*record, parts)
                     }
                 }
             }
@@ -646,7 +646,7 @@ impl Record {
 /// What the store holds under [`RECORD`].
 enum Saved {
     Intent,
-    Registered(Record),
+    Registered(Box<Record>),
 }
 
 impl Saved {
@@ -714,7 +714,7 @@ impl Saved {
                 else {
                     return Err(corrupt(String::from("the registration is missing")));
                 };
-                Ok(Some(Saved::Registered(Record {
+                Ok(Some(Saved::Registered(Box::new(Record {
                     registration: message::Registration::from_json(registration)
                         .map_err(|error| corrupt(format!("{error}")))?,
                     authorized: object.get("authorized").and_then(Value::as_bool) == Some(true),
@@ -723,7 +723,7 @@ impl Saved {
                         .and_then(Value::as_u64)
                         .unwrap_or(0)
                         .saturating_mul(1000),
-                })))
+                }))))
             }
             _ => Err(corrupt(String::from("its state is unknown"))),
         }

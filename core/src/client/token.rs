@@ -116,14 +116,13 @@ impl Token {
             }
             return State::Ready(lease);
         }
-        if let Some(failed) = &self.failed {
-            if failed.answered && now < failed.retry_at && self.fetch.is_none() {
+        if let Some(failed) = &self.failed
+            && failed.answered && now < failed.retry_at && self.fetch.is_none() {
                 return State::Failed {
                     error: failed.error.clone(),
                     retry_at_ms: failed.retry_at,
                 };
             }
-        }
         self.waiting = true;
         self.want_fetch(config, now);
         State::Pending
@@ -325,8 +324,8 @@ impl Token {
 
     /// The reason for the last failure may be gone.
     pub(crate) fn retry_now(&mut self, now: u64) {
-        if let Some(failed) = self.failed.take() {
-            if self.fetch.is_none() && (self.wanted || self.waiting) {
+        if let Some(failed) = self.failed.take()
+            && self.fetch.is_none() && (self.wanted || self.waiting) {
                 self.due = Some(now);
                 // Until the attempt has ended callers wait for it.
                 self.failed = Some(Failed {
@@ -335,7 +334,6 @@ impl Token {
                     ..failed
                 });
             }
-        }
     }
 
     /// Lets the fetch under way go on.
@@ -364,11 +362,10 @@ impl Token {
             .targets
             .get(self.target)
             .and_then(subject_reference);
-        if let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference)) {
-            if self.memory.refused_subject.as_ref() != Some(&secret) {
+        if let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference))
+            && self.memory.refused_subject.as_ref() != Some(&secret) {
                 self.retry_now(parts.io.now.mono_ms);
             }
-        }
     }
 
     fn drive(&mut self, answer: Option<(TaskId, Outcome)>, parts: &mut Parts<'_>) {
@@ -542,8 +539,8 @@ impl Token {
                 &mut io.jitter,
             )),
         };
-        if core::mem::take(&mut self.suspect) {
-            if let Some(lease) = self.current.clone() {
+        if core::mem::take(&mut self.suspect)
+            && let Some(lease) = self.current.clone() {
                 self.acted_at = Some(now);
                 io.event(Event::SuspectRestored {
                     target: self.name(config),
@@ -551,7 +548,6 @@ impl Token {
                 });
                 self.announce(LeaseState::Ready(lease), io);
             }
-        }
         let serving = self.servable(now).is_some();
         io.event(Event::RefreshFailed {
             target: self.name(config),

@@ -7,7 +7,8 @@ use crate::{Code, Error, Secret};
 ///
 /// No such text can end a header, a line of a log or a quoted string.
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.as_bytes().chunks(32).all(all_b64token)
+    // Without an early end, so that the compiler looks at many bytes at once.
+    !text.is_empty() && text.bytes().fold(0, |odd, byte| odd | is_odd(byte)) == 0
 }
 
 /// The header `Authorization: Bearer <token>`.
@@ -30,15 +31,13 @@ pub(crate) fn header(token: &Secret, member: &'static str) -> Result<Header, Err
     })
 }
 
-/// Without an early end, so that the compiler can look at many bytes at once.
+/// 1 for a byte that is no character of `b64token`.
 #[inline]
-fn all_b64token(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |all, byte| {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let from_plus = matches!(byte, b'+' | b'-'..=b'9');
-        let other = matches!(byte, b'=' | b'_' | b'~');
-        all & (letter | from_plus | other)
-    })
+fn is_odd(byte: u8) -> u8 {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let from_minus_to_nine = byte.wrapping_sub(b'-') <= b'9' - b'-';
+    let other = (byte == b'+') | (byte == b'=') | (byte == b'_') | (byte == b'~');
+    u8::from(!(letter | from_minus_to_nine | other))
 }
 
 #[cfg(test)]

@@ -253,6 +253,29 @@ pub fn parts(text: &str) -> Option<Parts<'_>> {
     })
 }
 
+/// Why two readers might take `path` for different ones, if they might; what to do about it is part of it.
+pub(crate) fn ambiguity(path: &str) -> Option<&'static str> {
+    let is_hidden = |escape: &[u8]| {
+        matches!(
+            escape,
+            [b'%', b'2', b'f' | b'F' | b'e' | b'E']
+                | [b'%', b'5', b'c' | b'C']
+                | [b'%', b'0', b'0']
+        )
+    };
+    if path.as_bytes().windows(3).any(is_hidden) {
+        return Some(
+            "holds an encoded slash, backslash, dot or NUL, which never matches: remove it",
+        );
+    }
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Some(
+            "holds a dot segment (. or ..), which never matches: write the path without it",
+        );
+    }
+    None
+}
+
 const fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
 }

@@ -4,7 +4,7 @@ use super::super::{
     AuthMethod, BasicEncoding, ClientConfig, Credential, RegistrationConfig, SecretReference,
     read::{Field, nearest},
 };
-use crate::{Error, Secret};
+use crate::{Error, Secret, wire::is_token};
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 
 const METHODS: [(&str, AuthMethod); 3] = [
@@ -176,19 +176,11 @@ pub(super) fn reference(field: &Field<'_>) -> Result<Option<SecretReference>, Er
 fn bearer(field: Field<'_>) -> Result<Option<SecretReference>, Error> {
     let reference = reference(&field)?;
     if let Some(SecretReference::Value(token)) = &reference
-        && !is_b64token(token.expose())
+        && !is_token(token.expose())
     {
         return Err(field.error(
             "value holds a character that no bearer token has (RFC 6750 section 2.1), a space for instance: remove it",
         ));
     }
     Ok(reference)
-}
-
-fn is_b64token(token: &str) -> bool {
-    let start = token.trim_end_matches('=');
-    !start.is_empty()
-        && start
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }

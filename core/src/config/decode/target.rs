@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error,
-    wire::{Method, Url},
+    wire::{Method, Url, url},
 };
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 use iri_string::types::UriAbsoluteStr;
@@ -163,25 +163,7 @@ fn prefix_problem(url: &Url) -> Option<&'static str> {
             "holds a query, but origin and path alone decide what belongs to a target: remove it",
         );
     }
-    let path = url.path();
-    let hidden = ["%2f", "%5c", "%2e", "%00"];
-    if hidden
-        .iter()
-        .any(|escape| path.to_ascii_lowercase().contains(escape))
-    {
-        return Some(
-            "holds an encoded slash, backslash, dot or NUL, which never matches: remove it",
-        );
-    }
-    if path
-        .split('/')
-        .any(|segment| segment == "." || segment == "..")
-    {
-        return Some(
-            "holds a dot segment (. or ..), which never matches: write the path without it",
-        );
-    }
-    None
+    url::ambiguity(url.path())
 }
 
 fn scopes(field: &Field<'_>) -> Result<Vec<String>, Error> {
