@@ -67,15 +67,18 @@ pub(crate) async fn perform(
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
 
-    let fault = world.faults.next(endpoint);
-    let mut in_flight = world.recorder.arrived(endpoint, fault.is_some());
-    let result = match fault {
+    let hit = world.faults.next(endpoint);
+    let mut in_flight = world.recorder.arrived(endpoint, hit.is_some());
+    let result = match hit {
         None => Ok(route(router, request).await),
-        Some(fault) => {
-            if fault.delay_ms > 0 {
-                tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
+        Some(hit) => {
+            if hit.fault.delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(hit.fault.delay_ms)).await;
             }
-            act(fault.action, router, request).await
+            if hit.fault.action == Action::Hold {
+                world.faults.changed_since(&hit).await;
+            }
+            act(hit.fault.action, router, request).await
         }
     };
     // A handler may ask for it.
@@ -104,7 +107,7 @@ async fn route(router: Router, request: Request<Body>) -> Response {
 
 async fn act(action: Action, router: Router, request: Request<Body>) -> Result<Response, Dropped> {
     match action {
-        Action::Serve => Ok(route(router, request).await),
+        Action::Serve | Action::Hold => Ok(route(router, request).await),
         Action::Drop => Err(Dropped),
         Action::Lose => {
             route(router, request).await;

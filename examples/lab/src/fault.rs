@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::lock;
 use crate::service::Endpoint;
@@ -36,6 +37,8 @@ pub enum Action {
     /// The true answer.
     #[default]
     Serve,
+    /// Nothing until the endpoint's faults are set, added to or cleared; then the true answer.
+    Hold,
     /// The connection is closed; the request is not acted on.
     Drop,
     /// The request is acted on, then the connection is closed without an answer.
@@ -120,6 +123,12 @@ impl Fault {
     /// The true answer, later.
     pub fn slow(milliseconds: u64) -> Fault {
         Fault::default().delay(milliseconds)
+    }
+
+    /// The true answer, as soon as the endpoint's faults are set, added to or cleared: a test sees
+    /// how many requests come meanwhile, without depending on time.
+    pub fn hold() -> Fault {
+        Fault::new(Action::Hold)
     }
 
     /// An answer with this status and a short HTML body, as a proxy would send it.
@@ -230,32 +239,44 @@ impl Fault {
 /// The faults in force, by endpoint. Several for one endpoint are worked through in order: the
 /// next begins when the one before is used up.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<HashMap<Endpoint, VecDeque<Fault>>>);
+pub struct Faults {
+    queues: Mutex<HashMap<Endpoint, VecDeque<Fault>>>,
+    /// How often each endpoint's faults were changed: what held requests wait for.
+    changes: watch::Sender<HashMap<Endpoint, u64>>,
+}
 
 impl Faults {
     /// Replaces the faults of an endpoint.
     pub fn set(&self, endpoint: Endpoint, fault: Fault) {
-        lock(&self.0).insert(endpoint, VecDeque::from([fault]));
+        let mut queues = lock(&self.queues);
+        queues.insert(endpoint, VecDeque::from([fault]));
+        self.changed([endpoint]);
     }
 
     /// Adds a fault behind those of an endpoint.
     pub fn push(&self, endpoint: Endpoint, fault: Fault) {
-        lock(&self.0).entry(endpoint).or_default().push_back(fault);
+        let mut queues = lock(&self.queues);
+        queues.entry(endpoint).or_default().push_back(fault);
+        self.changed([endpoint]);
     }
 
     /// Ends the faults of an endpoint.
     pub fn clear(&self, endpoint: Endpoint) {
-        lock(&self.0).remove(&endpoint);
+        let mut queues = lock(&self.queues);
+        queues.remove(&endpoint);
+        self.changed([endpoint]);
     }
 
     /// Ends all faults.
     pub fn clear_all(&self) {
-        lock(&self.0).clear();
+        let mut queues = lock(&self.queues);
+        let endpoints: Vec<_> = queues.drain().map(|(endpoint, _)| endpoint).collect();
+        self.changed(endpoints);
     }
 
     /// The faults in force.
     pub fn current(&self) -> Vec<(Endpoint, Fault)> {
-        let mut all: Vec<_> = lock(&self.0)
+        let mut all: Vec<_> = lock(&self.queues)
             .iter()
             .flat_map(|(endpoint, queue)| queue.iter().map(|fault| (*endpoint, fault.clone())))
             .collect();
@@ -264,9 +285,9 @@ impl Faults {
     }
 
     /// The fault that hits a request arriving now.
-    pub(crate) fn next(&self, endpoint: Endpoint) -> Option<Fault> {
-        let mut faults = lock(&self.0);
-        let queue = faults.get_mut(&endpoint)?;
+    pub(crate) fn next(&self, endpoint: Endpoint) -> Option<Hit> {
+        let mut queues = lock(&self.queues);
+        let queue = queues.get_mut(&endpoint)?;
         while queue.front().is_some_and(|fault| fault.times == Some(0)) {
             queue.pop_front();
         }
@@ -278,8 +299,41 @@ impl Faults {
         if let Some(times) = &mut fault.times {
             *times -= 1;
         }
-        Some(fault.clone())
+        Some(Hit {
+            fault: fault.clone(),
+            endpoint,
+            changes: count(&self.changes.borrow(), endpoint),
+        })
     }
+
+    /// Returns when the faults of the endpoint have been changed since the hit.
+    pub(crate) async fn changed_since(&self, hit: &Hit) {
+        let mut changes = self.changes.subscribe();
+        let changed =
+            |changes: &HashMap<Endpoint, u64>| count(changes, hit.endpoint) != hit.changes;
+        let _ = changes.wait_for(changed).await;
+    }
+
+    /// To be called while the queues are locked, so that a hit belongs to one state of them.
+    fn changed(&self, endpoints: impl IntoIterator<Item = Endpoint>) {
+        self.changes.send_modify(|changes| {
+            for endpoint in endpoints {
+                *changes.entry(endpoint).or_default() += 1;
+            }
+        });
+    }
+}
+
+/// A fault that has hit a request.
+pub(crate) struct Hit {
+    pub(crate) fault: Fault,
+    endpoint: Endpoint,
+    /// How often the endpoint's faults had been changed before.
+    changes: u64,
+}
+
+fn count(changes: &HashMap<Endpoint, u64>, endpoint: Endpoint) -> u64 {
+    changes.get(&endpoint).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -292,14 +346,14 @@ mod tests {
         faults.set(Endpoint::Token, Fault::status(500).after(1).times(2));
         faults.push(Endpoint::Token, Fault::drop_connection().times(1));
         let seen: Vec<_> = (0..5)
-            .map(|_| faults.next(Endpoint::Token).map(|fault| fault.action))
+            .map(|_| faults.next(Endpoint::Token).map(|hit| hit.fault.action))
             .collect();
         let status = Some(Fault::status(500).action);
         assert_eq!(
             seen,
             [None, status.clone(), status, Some(Action::Drop), None]
         );
-        assert_eq!(faults.next(Endpoint::Smd), None);
+        assert!(faults.next(Endpoint::Smd).is_none());
     }
 
     #[test]

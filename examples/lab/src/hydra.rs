@@ -46,7 +46,7 @@ pub(crate) fn public() -> Router<Arc<World>> {
 /// The paths of the admin port.
 pub(crate) fn admin() -> Router<Arc<World>> {
     Router::new()
-        .route("/admin/clients", post(clients::create))
+        .route("/admin/clients", get(clients::list).post(clients::create))
         .route(
             "/admin/clients/{id}",
             get(clients::get)

@@ -6,6 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::Request;
@@ -22,6 +24,9 @@ use crate::tls::Certificate;
 use crate::tokensmith::Policy;
 use crate::world::{Grant, World};
 use crate::{control, lock, smd};
+
+/// How long [`Lab::wait_for`] waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const ALL: [Service; 6] = [
     Service::Issuer,
@@ -152,6 +157,20 @@ impl Lab {
     /// What was counted since the start or the last reset.
     pub fn stats(&self) -> Stats {
         self.world.recorder.snapshot()
+    }
+
+    /// Waits until the numbers are as `expected`, 30 s at most. False: they are not.
+    pub fn wait_for(&self, expected: impl Fn(&Stats) -> bool) -> bool {
+        let started = Instant::now();
+        loop {
+            if expected(&self.stats()) {
+                return true;
+            }
+            if started.elapsed() > PATIENCE {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// All requests, oldest first; at most the last 65536.

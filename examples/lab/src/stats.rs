@@ -12,6 +12,9 @@ use crate::service::{Endpoint, Service};
 
 /// The log forgets its oldest entries beyond this many.
 const LOG_LIMIT: usize = 1 << 16;
+/// Beyond this many clients they are counted together.
+const ROW_LIMIT: usize = 4096;
+const OTHERS: &str = "(others)";
 
 /// Everything counted since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +191,10 @@ impl Recorder {
     pub(crate) fn token_request(&self, grant: &str, client_id: &str, issued: bool) {
         let mut stats = lock(&self.stats);
         let rows = &mut stats.token_requests;
+        let (grant, client_id) = match rows.len() {
+            ROW_LIMIT.. => (OTHERS, OTHERS),
+            _ => (grant, client_id),
+        };
         let position = rows
             .iter()
             .position(|row| row.grant == grant && row.client_id == client_id)

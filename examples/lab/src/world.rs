@@ -35,6 +35,7 @@ pub(crate) struct World {
     /// The `jti` of revoked tokens.
     pub(crate) revoked: Mutex<HashSet<String>>,
     pub(crate) tls: Option<Tls>,
+    /// In the order of [`Service`].
     doors: [Door; 6],
     /// Hydra's key for ID tokens, never used here, and the one for access tokens.
     id_token_key: SigningKey,

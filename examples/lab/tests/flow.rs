@@ -108,11 +108,14 @@ fn a_service_registers_gets_a_token_and_calls_smd_with_it() {
 fn requests_in_flight_are_counted_at_their_maximum() {
     let lab = Lab::start(LabConfig::default());
     post_client(&lab, "bss", "a-secret");
-    lab.faults().set(Endpoint::Token, Fault::slow(300));
+    lab.faults().set(Endpoint::Token, Fault::hold());
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| token(&lab, "bss", "a-secret"));
         }
+        assert!(lab.wait_for(|stats| stats.endpoint(Endpoint::Token).in_flight == 8));
+        assert_eq!(lab.stats().tokens_issued(), 0);
+        lab.faults().clear(Endpoint::Token);
     });
     let numbers = lab.stats().endpoint(Endpoint::Token);
     assert_eq!((numbers.requests, numbers.in_flight), (8, 0));

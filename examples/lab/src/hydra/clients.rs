@@ -89,6 +89,16 @@ fn created(world: &World, client: Client, complete_uri: bool) -> Response {
     called_by(response, id)
 }
 
+/// All of them on one page.
+pub(super) async fn list(State(world): State<Arc<World>>) -> Response {
+    let clients = lock(&world.clients);
+    let documents: Vec<_> = clients
+        .values()
+        .map(|client| client.document(true))
+        .collect();
+    reply::hydra(StatusCode::OK, &documents)
+}
+
 pub(super) async fn get(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     match lock(&world.clients).get(&id) {
         Some(client) => reply::hydra(StatusCode::OK, &client.document(true)),
@@ -274,8 +284,10 @@ pub(super) async fn delete_registration(
 }
 
 fn parse(body: &[u8]) -> Result<Metadata, Box<Response>> {
-    let metadata: Metadata =
-        serde_json::from_slice(body).map_err(|error| Box::new(undecodable(&error)))?;
+    // By way of a map: of a member given twice the last counts, as in Go.
+    let metadata: Metadata = serde_json::from_slice(body)
+        .and_then(|members| serde_json::from_value(Value::Object(members)))
+        .map_err(|error| Box::new(undecodable(&error)))?;
     let too_short = |secret: &String| !secret.is_empty() && secret.len() < SECRET_MIN;
     if metadata.client_secret.as_ref().is_some_and(too_short) {
         return Err(Box::new(bad_secret()));
