@@ -83,6 +83,7 @@ use self::{
 use crate::{
     Code, Config, Error, Event, Now, Secret,
     config::{Grant, SecretReference},
+    message,
 };
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
@@ -162,6 +163,23 @@ pub enum State {
     /// It is being got: wait for [`Output::Lease`].
     Pending,
     /// None can be had before the next attempt.
+    Failed {
+        /// Why.
+        error: Error,
+        /// When it is tried again, on the monotonic clock, in milliseconds.
+        retry_at_ms: u64,
+    },
+}
+
+/// What [`Client::register`] answers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RegistrationState {
+    /// There are credentials, or none are needed; [`Client::registration`] has them if the client was registered.
+    Registered,
+    /// It is under way: ask again after polling.
+    Pending,
+    /// It cannot be had before the next attempt.
     Failed {
         /// Why.
         error: Error,
@@ -319,6 +337,28 @@ impl Client {
                 retry_at_ms: u64::MAX,
             },
         }
+    }
+
+    /// Gets credentials without asking for a token: the saved registration, or a new one where none is saved.
+    /// Poll afterwards, and ask again until the answer is final.
+    pub fn register(&mut self, now: Now) -> RegistrationState {
+        self.arrive(now);
+        let needed = self.registration.require(
+            &self.config,
+            &mut self.credentials,
+            &mut self.discovery,
+            &mut self.io,
+        );
+        match needed {
+            Need::Met(()) => RegistrationState::Registered,
+            Need::Waiting => RegistrationState::Pending,
+            Need::Failed(error, retry_at_ms) => RegistrationState::Failed { error, retry_at_ms },
+        }
+    }
+
+    /// The registration in use, secrets included; none before it was loaded or made.
+    pub fn registration(&self) -> Option<&message::Registration> {
+        self.registration.saved()
     }
 
     /// Says that a called service answered 401 to the lease `id`, as [`Calls::answered`] asks. Poll afterwards.

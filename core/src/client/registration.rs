@@ -19,9 +19,7 @@ use super::{
 use crate::{
     Code, Config, Error, Event, Exchange, Fault, Secret,
     config::{RegistrationConfig, SecretReference},
-    message::{
-        self, AuthorizationAnswer, AuthorizationRequest, RegistrationRequest, UpdateRegistration,
-    },
+    message::{self, AuthorizationAnswer, RegistrationRequest, UpdateRegistration},
     wire::{
         Request, Url,
         json::{self, Object, Value},
@@ -153,6 +151,11 @@ impl Registration {
         self.saved
             .as_ref()
             .is_some_and(|record| record.authorized || !settings.authorize)
+    }
+
+    /// What was loaded or made.
+    pub(crate) fn saved(&self) -> Option<&message::Registration> {
+        self.saved.as_ref().map(|record| &record.registration)
     }
 
     /// The server took the credentials.
@@ -512,7 +515,9 @@ impl Registration {
                     return self.note_authorization("failed", Some(detail), parts);
                 }
             };
-        let request = authorization_request(&record.registration, &endpoint, &random_text(&bytes))?;
+        let request = record
+            .registration
+            .authorization_request(&endpoint, &random_text(&bytes))?;
         self.step = Step::Authorize(parts.send(request));
         Ok(())
     }
@@ -749,41 +754,4 @@ pub(crate) fn store_error(outcome: Outcome) -> Error {
         .at("store"),
         _ => mismatched(),
     }
-}
-
-fn authorization_request(
-    registration: &message::Registration,
-    endpoint: &Url,
-    state: &str,
-) -> Result<Request, Error> {
-    let metadata = &registration.metadata;
-    let first = |name: &str| {
-        metadata
-            .get(name)
-            .and_then(Value::as_array)
-            .and_then(|values| values.first())
-            .and_then(Value::as_str)
-    };
-    let scopes: Vec<String> = metadata
-        .get("scope")
-        .and_then(Value::as_str)
-        .map(|scope| {
-            scope
-                .split(' ')
-                .filter(|scope| !scope.is_empty())
-                .map(String::from)
-                .collect()
-        })
-        .unwrap_or_default();
-    AuthorizationRequest {
-        endpoint,
-        registration_access_token: registration.registration_access_token.as_ref(),
-        client_id: &registration.client_id,
-        client_secret: registration.client_secret.as_ref(),
-        redirect_uri: first("redirect_uris"),
-        scopes: &scopes,
-        response_type: first("response_types").unwrap_or("token"),
-        state,
-    }
-    .request()
 }

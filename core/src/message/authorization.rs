@@ -2,13 +2,13 @@
 //! 4.1.1, with the registration access token of RFC 7592 as older set-ups want it).
 
 use super::{
-    Exchange,
+    Exchange, Registration,
     clean::{self, Secrets},
     failure,
 };
 use crate::{
     Error, OauthError, Secret,
-    wire::{Header, Method, Request, Response, Url, bearer, form},
+    wire::{Header, Method, Request, Response, Url, bearer, form, json::Value},
 };
 use alloc::{string::String, vec::Vec};
 
@@ -62,6 +62,37 @@ pub enum AuthorizationAnswer {
         /// The status of its answer.
         status: u16,
     },
+}
+
+impl Registration {
+    /// The authorization request of this client: its first redirect URI and response type, its scopes.
+    ///
+    /// # Errors
+    /// As [`AuthorizationRequest`]'s.
+    pub fn authorization_request(&self, endpoint: &Url, state: &str) -> Result<Request, Error> {
+        let first = |name: &str| {
+            let values = self.metadata.get(name).and_then(Value::as_array)?;
+            values.first().and_then(Value::as_str)
+        };
+        let scope = self.metadata.get("scope").and_then(Value::as_str);
+        let scopes: Vec<String> = scope
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+            .map(String::from)
+            .collect();
+        AuthorizationRequest {
+            endpoint,
+            registration_access_token: self.registration_access_token.as_ref(),
+            client_id: &self.client_id,
+            client_secret: self.client_secret.as_ref(),
+            redirect_uri: first("redirect_uris"),
+            scopes: &scopes,
+            response_type: first("response_types").unwrap_or("token"),
+            state,
+        }
+        .request()
+    }
 }
 
 impl AuthorizationAnswer {
