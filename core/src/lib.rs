@@ -20,7 +20,7 @@ pub mod wire;
 pub use client::Client;
 pub use config::Config;
 pub use error::{Code, Error, Fault, OauthError};
-pub use event::Event;
+pub use event::{Event, Level};
 pub use message::Exchange;
 pub use secret::{Secret, SecretBytes};
 pub use time::Now;
