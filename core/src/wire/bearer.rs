@@ -8,7 +8,7 @@ use crate::{Code, Error, Secret};
 /// No such text can end a header, a line of a log or a quoted string.
 pub fn is_token(text: &str) -> bool {
     // Without an early end, so that the compiler looks at many bytes at once.
-    !text.is_empty() && text.bytes().fold(0, |odd, byte| odd | is_odd(byte)) == 0
+    !text.is_empty() && text.bytes().fold(0, |oddest, byte| oddest.max(oddity(byte))) == 0
 }
 
 /// The header `Authorization: Bearer <token>`.
@@ -31,13 +31,13 @@ pub(crate) fn header(token: &Secret, member: &'static str) -> Result<Header, Err
     })
 }
 
-/// 1 for a byte that is no character of `b64token`.
+/// 0 for a character of `b64token`: the least of the distances to the ranges and characters it may be of.
 #[inline]
-fn is_odd(byte: u8) -> u8 {
-    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    let from_minus_to_nine = byte.wrapping_sub(b'-') <= b'9' - b'-';
-    let other = (byte == b'+') | (byte == b'=') | (byte == b'_') | (byte == b'~');
-    u8::from(!(letter | from_minus_to_nine | other))
+fn oddity(byte: u8) -> u8 {
+    let letter = (byte | 0x20).wrapping_sub(b'a').saturating_sub(b'z' - b'a');
+    let minus_to_nine = byte.wrapping_sub(b'-').saturating_sub(b'9' - b'-');
+    let plus_equals = (byte ^ b'+').min(byte ^ b'=');
+    letter.min(minus_to_nine).min(plus_equals).min(byte ^ b'_').min(byte ^ b'~')
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ pub(super) fn parse(message: &TokenRequest<'_>, response: &Response) -> Result<T
             "the token's life is not a number of seconds, so it cannot be kept",
         );
     };
-    let Ok(scopes) = scopes(scope.as_ref()) else {
+    let Ok(scopes) = scopes(scope) else {
         return wrong(
             Code::MalformedAnswer,
             "scope",
@@ -251,31 +251,32 @@ fn seconds(value: Option<&Value>) -> Result<Option<u64>, ()> {
     }
 }
 
-/// The words of a text, or of an array of texts; a word with a control character is none.
-fn scopes(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
+/// The words of a text, or of an array of texts; a text with a control character holds none.
+fn scopes(value: Option<Value>) -> Result<Option<Vec<String>>, ()> {
     let mut scopes = Vec::new();
-    let mut add = |text: &str| {
-        if text.contains(char::is_control) {
-            return Err(());
-        }
-        scopes.extend(
-            text.split(' ')
-                .filter(|word| !word.is_empty())
-                .map(String::from),
-        );
-        Ok(())
-    };
     match value {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => add(text)?,
-        Some(Value::Array(texts)) => {
-            texts
-                .iter()
-                .try_for_each(|text| add(text.as_str().ok_or(())?))?;
+        Some(Value::Array(ref texts)) => {
+            texts.iter().try_for_each(|text| add_words(&mut scopes, text.as_str().ok_or(())?))?;
         }
-        Some(_) => return Err(()),
+        Some(value) => {
+            let text = value.into_string().ok_or(())?;
+            let odd = |byte: u8| byte <= b' ' || byte == 0x7f;
+            match text.bytes().any(odd) || text.is_empty() {
+                true => add_words(&mut scopes, &text)?,
+                false => scopes.push(text),
+            }
+        }
     }
     Ok(Some(scopes))
+}
+
+fn add_words(words: &mut Vec<String>, text: &str) -> Result<(), ()> {
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(());
+    }
+    words.extend(text.split(' ').filter(|word| !word.is_empty()).map(String::from));
+    Ok(())
 }
 
 /// TokenSmith writes the types of RFC 8693 section 3 with hyphens.
