@@ -4,7 +4,9 @@
 //! Hydra answer. `cargo bench -p svcauth-bench` prints times; the programs in `src/bin` do one thing a given
 //! number of times, for `valgrind --tool=callgrind`.
 
-use oauth2::{ClientId, ClientSecret, HttpResponse, Scope, TokenResponse, TokenUrl, basic::BasicClient, http};
+use oauth2::{
+    ClientId, ClientSecret, HttpResponse, Scope, TokenResponse, TokenUrl, basic::BasicClient, http,
+};
 use std::{convert::Infallible, hint::black_box};
 use svcauth_core::{
     Exchange,
@@ -24,19 +26,28 @@ pub type Work = Box<dyn Fn() -> usize>;
 pub type Contender = (&'static str, fn() -> Work);
 
 /// All contenders, svcauth first.
-pub const CONTENDERS: [Contender; 3] =
-    [("svcauth", svcauth), ("oauth2 5.0", oauth2_crate), ("serde_json alone", serde_json_alone)];
+pub const CONTENDERS: [Contender; 3] = [
+    ("svcauth", svcauth),
+    ("oauth2 5.0", oauth2_crate),
+    ("serde_json alone", serde_json_alone),
+];
 
 /// An answer as Hydra gives it: a signed token of 1.1 kB, `expires_in`, `scope`, `token_type`.
 pub fn answer() -> String {
     let alphabet = b"eyJhbGciOiJSUzI1NiIsImtpZCI6IjQxZTM2MDg4-_.";
-    let token: String = (0..1118).map(|at| char::from(alphabet[at * 7 % alphabet.len()])).collect();
-    format!(r#"{{"access_token":"{token}","expires_in":3599,"scope":"read","token_type":"bearer"}}"#)
+    let token: String = (0..1118)
+        .map(|at| char::from(alphabet[at * 7 % alphabet.len()]))
+        .collect();
+    format!(
+        r#"{{"access_token":"{token}","expires_in":3599,"scope":"read","token_type":"bearer"}}"#
+    )
 }
 
 /// svcauth's token message, all of its policy applied.
 pub fn svcauth() -> Work {
-    let Ok(endpoint) = Url::parse(ENDPOINT) else { unreachable!("a constant URL") };
+    let Ok(endpoint) = Url::parse(ENDPOINT) else {
+        unreachable!("a constant URL")
+    };
     let authentication = ClientAuthentication::Basic {
         client_id: CLIENT_ID.into(),
         client_secret: CLIENT_SECRET.into(),
@@ -70,7 +81,9 @@ pub fn svcauth() -> Work {
 
 /// The oauth2 crate with a transport that does nothing.
 pub fn oauth2_crate() -> Work {
-    let Ok(token_url) = TokenUrl::new(ENDPOINT.to_owned()) else { unreachable!("a constant URL") };
+    let Ok(token_url) = TokenUrl::new(ENDPOINT.to_owned()) else {
+        unreachable!("a constant URL")
+    };
     let client = BasicClient::new(ClientId::new(CLIENT_ID.to_owned()))
         .set_client_secret(ClientSecret::new(CLIENT_SECRET.to_owned()))
         .set_token_uri(token_url);
@@ -87,10 +100,14 @@ pub fn oauth2_crate() -> Work {
             black_box(request);
             Ok::<_, Infallible>(black_box(response.clone()))
         };
-        match client.exchange_client_credentials().add_scope(Scope::new("read".to_owned())).request(&transport)
+        match client
+            .exchange_client_credentials()
+            .add_scope(Scope::new("read".to_owned()))
+            .request(&transport)
         {
             Ok(answer) => {
-                answer.access_token().secret().len() + answer.scopes().map_or(0, |scopes| scopes.len())
+                answer.access_token().secret().len()
+                    + answer.scopes().map_or(0, |scopes| scopes.len())
             }
             Err(error) => unreachable!("{error}"),
         }
@@ -122,7 +139,10 @@ pub fn serde_json_alone() -> Work {
 
 /// Does the work as often as the first argument of the program says, 10,000 times without one.
 pub fn repeat(work: &Work) {
-    let times = std::env::args().nth(1).and_then(|times| times.parse().ok()).unwrap_or(10_000);
+    let times = std::env::args()
+        .nth(1)
+        .and_then(|times| times.parse().ok())
+        .unwrap_or(10_000);
     for _ in 0..times {
         black_box(work());
     }

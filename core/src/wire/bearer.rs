@@ -8,7 +8,11 @@ use crate::{Code, Error, Secret};
 /// No such text can end a header, a line of a log or a quoted string.
 pub fn is_token(text: &str) -> bool {
     // Without an early end, so that the compiler looks at many bytes at once.
-    !text.is_empty() && text.bytes().fold(0, |oddest, byte| oddest.max(oddity(byte))) == 0
+    !text.is_empty()
+        && text
+            .bytes()
+            .fold(0, |oddest, byte| oddest.max(oddity(byte)))
+            == 0
 }
 
 /// The header `Authorization: Bearer <token>`.
@@ -37,7 +41,11 @@ fn oddity(byte: u8) -> u8 {
     let letter = (byte | 0x20).wrapping_sub(b'a').saturating_sub(b'z' - b'a');
     let minus_to_nine = byte.wrapping_sub(b'-').saturating_sub(b'9' - b'-');
     let plus_equals = (byte ^ b'+').min(byte ^ b'=');
-    letter.min(minus_to_nine).min(plus_equals).min(byte ^ b'_').min(byte ^ b'~')
+    letter
+        .min(minus_to_nine)
+        .min(plus_equals)
+        .min(byte ^ b'_')
+        .min(byte ^ b'~')
 }
 
 #[cfg(test)]

@@ -115,10 +115,11 @@ impl Response {
 }
 
 impl fmt::Debug for Response {
+    /// No value of any field: a server may put anything there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("content_type", &self.header("content-type"))
+            .field("headers", &self.headers.len())
             .field("body", &self.body)
             .finish_non_exhaustive()
     }

@@ -257,7 +257,9 @@ fn scopes(value: Option<Value>) -> Result<Option<Vec<String>>, ()> {
     match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(ref texts)) => {
-            texts.iter().try_for_each(|text| add_words(&mut scopes, text.as_str().ok_or(())?))?;
+            texts
+                .iter()
+                .try_for_each(|text| add_words(&mut scopes, text.as_str().ok_or(())?))?;
         }
         Some(value) => {
             let text = value.into_string().ok_or(())?;
@@ -275,7 +277,11 @@ fn add_words(words: &mut Vec<String>, text: &str) -> Result<(), ()> {
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(());
     }
-    words.extend(text.split(' ').filter(|word| !word.is_empty()).map(String::from));
+    words.extend(
+        text.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(String::from),
+    );
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::{
     wire::{Header, Method, Request, Response, Url, form, json::Object},
 };
 use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::fmt;
 
 /// A request to the token endpoint.
 ///
@@ -47,7 +48,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 /// assert_eq!((answer.access_token.expose(), answer.expires_in), ("abc", Some(3600)));
 /// # Ok::<(), svcauth_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TokenRequest<'a> {
     /// The token endpoint (RFC 6749 section 3.2).
     pub endpoint: &'a Url,
@@ -261,6 +262,27 @@ impl TokenRequest<'_> {
             }
         }
         secrets
+    }
+}
+
+impl fmt::Debug for TokenRequest<'_> {
+    /// Of the further parameters only the names: an assertion is a secret too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self
+            .parameters
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        f.debug_struct("TokenRequest")
+            .field("endpoint", self.endpoint)
+            .field("authentication", self.authentication)
+            .field("grant", &self.grant)
+            .field("scopes", &self.scopes)
+            .field("audience", &self.audience)
+            .field("resource", &self.resource)
+            .field("parameters", &names)
+            .field("rules", &self.rules)
+            .finish()
     }
 }
 
