@@ -36,8 +36,8 @@ pub(crate) struct Door {
 #[derive(Debug)]
 struct Open {
     accepting: JoinHandle<()>,
-    /// Dropping it ends the connections.
-    _connections: watch::Sender<()>,
+    /// Tells the connections to end, and when they have.
+    connections: watch::Sender<()>,
 }
 
 impl Door {
@@ -80,23 +80,26 @@ impl Door {
                 router,
                 receiver,
             )),
-            _connections: sender,
+            connections: sender,
         });
         self.is_open.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Stops listening and cuts all connections. When this returns, new ones are refused.
+    /// Stops listening and cuts all connections. When this returns, none is left and new ones are
+    /// refused.
     pub(crate) async fn close(&self) {
         let mut open = self.open.lock().await;
         self.is_open.store(false, Ordering::Release);
         if let Some(Open {
             accepting,
-            _connections,
+            connections,
         }) = open.take()
         {
             accepting.abort();
             let _ = accepting.await;
+            connections.send_replace(());
+            connections.closed().await;
         }
     }
 }

@@ -343,15 +343,15 @@ mod tests {
     #[test]
     fn faults_of_an_endpoint_follow_each_other_and_then_end() {
         let faults = Faults::default();
-        faults.set(Endpoint::Token, Fault::status(500).after(1).times(2));
+        faults.set(Endpoint::Token, Fault::status(500).after(2).times(2));
         faults.push(Endpoint::Token, Fault::drop_connection().times(1));
-        let seen: Vec<_> = (0..5)
+        let seen: Vec<_> = (0..6)
             .map(|_| faults.next(Endpoint::Token).map(|hit| hit.fault.action))
             .collect();
         let status = Some(Fault::status(500).action);
         assert_eq!(
             seen,
-            [None, status.clone(), status, Some(Action::Drop), None]
+            [None, None, status.clone(), status, Some(Action::Drop), None]
         );
         assert!(faults.next(Endpoint::Smd).is_none());
     }

@@ -293,7 +293,7 @@ impl Lab {
         })
     }
 
-    /// Closes a service's port and its connections: new ones are refused when this returns. The
+    /// Closes a service's port and cuts its connections; when this returns, new ones are refused. The
     /// admin port goes with the issuer: it stays open for the control paths and drops the rest.
     pub fn away(&self, service: Service) {
         self.run(move |world| async move { world.door(service).close().await });

@@ -95,7 +95,6 @@ pub(crate) fn verify(keys: &JwkSet, token: &str, skew: u64) -> Result<Claims, In
         .common
         .key_algorithm
         .and_then(|algorithm| algorithm.to_string().parse().ok())
-        .filter(|algorithm| *algorithm == header.alg)
         .ok_or(Invalid::Unauthorized)?;
     let key = DecodingKey::from_jwk(jwk).map_err(|_| Invalid::Unauthorized)?;
     let mut validation = Validation::new(algorithm);

@@ -2,7 +2,8 @@
 
 mod http;
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -193,6 +194,25 @@ fn a_server_that_is_away_refuses_connections_and_comes_back_on_its_port() {
         assert_eq!(http::get(&control, None).unwrap().status, 200);
         lab.back(Service::Issuer);
     }
+}
+
+#[test]
+fn a_server_that_goes_away_cuts_the_connections_it_had() {
+    let lab = lab();
+    let mut stream = TcpStream::connect(lab.address(Service::Smd)).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let request = b"GET /hsm/v2/service/ready HTTP/1.1\r\nHost: lab\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = [0; 4096];
+    assert!(stream.read(&mut answer).unwrap() > 0);
+    lab.away(Service::Smd);
+    let ended = match stream.read(&mut answer) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+    };
+    assert!(ended, "the connection is still there");
 }
 
 #[test]
