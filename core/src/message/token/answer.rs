@@ -208,7 +208,12 @@ impl ContentType {
         let end = value.find(';').unwrap_or(value.len());
         let media_type = value[..end].trim_matches([' ', '\t']);
         let is = |known: &str| media_type.eq_ignore_ascii_case(known);
-        if is("application/json") {
+        // RFC 6839 section 3.1: whatever ends in +json is JSON.
+        let suffix = media_type
+            .len()
+            .checked_sub("+json".len())
+            .and_then(|at| media_type.get(at..));
+        if is("application/json") || suffix.is_some_and(|end| end.eq_ignore_ascii_case("+json")) {
             ContentType::Json
         } else if is("application/x-www-form-urlencoded") {
             ContentType::Form

@@ -513,6 +513,7 @@ fn the_content_type_does_not_decide_but_is_reported() {
     for (content_type, mismatch) in [
         (Some("application/json"), false),
         (Some("APPLICATION/jSoN ; charset=UTF-8"), false),
+        (Some("application/vnd.oauth+JSON; v=1"), false),
         (Some("text/html"), true),
         (Some("application/jsonp"), true),
         (Some(""), true),
