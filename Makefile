@@ -1,0 +1,44 @@
+# `make help` lists what there is. Everything is built under target/.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench simulate tools
+
+CARGO ?= cargo
+GO ?= go
+SEEDS ?= 20000
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: tools ## the whole story on the embedded lab, about a minute after the build
+	@$(CARGO) run --quiet --locked --package svcauth-demo
+
+test: tools ## all tests of all languages
+	$(CARGO) test --locked --workspace --all-features
+	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
+	cd examples/go && ./run --test
+
+lint: tools ## formatting, clippy, go vet
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+bench: tools ## what is promised about speed, as ratios in one run
+	$(CARGO) bench --locked --package svcauth-bench
+	$(CARGO) bench --locked --package svcauth
+
+simulate: tools ## the simulation with SEEDS=… lives, from a random start
+	SVCAUTH_SEEDS=$(SEEDS) SVCAUTH_FIRST_SEED=$$RANDOM$$RANDOM $(CARGO) test --locked --package svcauth-core --test simulation -- --nocapture
+
+# Names what is missing, and adds the one rustup target that the tests build for.
+tools:
+	@missing=; \
+	for tool in $(CARGO) rustup $(GO) cc; do \
+	    command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, cc from your system)" >&2; \
+	    exit 1; \
+	fi; \
+	rustup target list --installed | grep -qx wasm32v1-none || rustup target add wasm32v1-none
