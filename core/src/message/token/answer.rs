@@ -205,7 +205,10 @@ enum ContentType {
 impl ContentType {
     fn of(response: &Response) -> ContentType {
         let value = response.header("content-type").unwrap_or_default();
-        let end = value.find(';').unwrap_or(value.len());
+        let end = value
+            .bytes()
+            .position(|byte| byte == b';')
+            .unwrap_or(value.len());
         let media_type = value[..end].trim_matches([' ', '\t']);
         let is = |known: &str| media_type.eq_ignore_ascii_case(known);
         // RFC 6839 section 3.1: whatever ends in +json is JSON.

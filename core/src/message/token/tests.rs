@@ -622,7 +622,8 @@ fn the_status_decides_what_an_error_means() {
         ),
         (200, r#"{"error":{"code":1}}"#, Code::MalformedAnswer, false),
         (302, json, Code::UnexpectedRedirect, true),
-        (304, "", Code::UnexpectedRedirect, false),
+        (300, "", Code::UnexpectedRedirect, false),
+        (399, "", Code::UnexpectedRedirect, false),
         (400, json, Code::OauthError, true),
         (400, "", Code::UnexpectedStatus, false),
         (
@@ -758,7 +759,7 @@ fn no_secret_of_request_or_answer_is_in_an_error() {
                     r#"{{"access_token":"an-access-token","token_type":"Bearer","x":"{echo}","x":1}}"#
                 ),
                 format!(r#"{{"access_token":"an-access-token","token_type":"{echo}"}}"#),
-                format!(r#"{{"access_token":"an-access-token\n"}}"#),
+                r#"{"access_token":"an-access-token\n"}"#.to_owned(),
                 format!(
                     r#"{{"access_token":"an-access-token","token_type":"Bearer","expires_in":"{echo}"}}"#
                 ),
