@@ -1,0 +1,398 @@
+//! One decorated call: with the token, once more after a 401, and on to where redirects lead within the
+//! target.
+
+use super::{
+    NoReplay,
+    body::Replay,
+    effective::{Effective, Reader},
+    other, redirect,
+};
+use crate::{
+    lease::Lease,
+    shared::Shared,
+    sync::{deadline, left},
+};
+use std::{sync::Arc, time::Instant};
+use svcauth_core::{
+    Error, Event,
+    client::{Answered, Call, Calls, Decision, Subject, TargetId, UnverifiedClaims},
+};
+use ureq::{
+    Agent, AsSendBody, Body, RequestExt, SendBody, Timeout,
+    config::RedirectAuthHeaders,
+    http::{
+        HeaderValue, Method, Request, Response, Uri,
+        header::{AUTHORIZATION, WWW_AUTHENTICATE},
+        request::Parts,
+    },
+};
+
+/// Sends single hops.
+pub(crate) struct Sender {
+    agent: Agent,
+    defaults: Effective,
+    reader: Reader,
+}
+
+impl Sender {
+    pub(crate) fn new(agent: Agent, defaults: Effective) -> Sender {
+        Sender {
+            agent,
+            defaults,
+            reader: Reader::new(),
+        }
+    }
+
+    pub(crate) fn effective(&self, request: &Request<SendBody<'_>>) -> Effective {
+        // One extension is the agent's own.
+        let own = if request.extensions().len() > 1 {
+            self.reader.read(request.extensions())
+        } else {
+            None
+        };
+        own.unwrap_or_else(|| self.defaults.clone())
+    }
+}
+
+/// What a hop carries.
+#[derive(Clone, Copy)]
+pub(crate) enum Token<'a> {
+    Lease(TargetId, Subject<'a>),
+    User(TargetId, &'a str),
+}
+
+impl<'a> Token<'a> {
+    /// None where the hop carries nothing of ours.
+    pub(crate) fn of(
+        decision: Decision<'_>,
+        user: Option<&'a str>,
+    ) -> Result<Option<Token<'a>>, Error> {
+        Ok(match (decision, user) {
+            (
+                Decision::Lease {
+                    target,
+                    subject: Subject::User(_),
+                },
+                Some(user),
+            ) => Some(Token::Lease(target, Subject::User(user))),
+            (
+                Decision::Lease {
+                    target,
+                    subject: Subject::Service,
+                },
+                _,
+            ) => Some(Token::Lease(target, Subject::Service)),
+            (Decision::UserToken { target, .. }, Some(user)) => Some(Token::User(target, user)),
+            (Decision::Refuse(error), _) => return Err(error),
+            _ => None,
+        })
+    }
+}
+
+/// One call with all its hops.
+pub(crate) struct Route<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) sender: &'a Sender,
+    pub(crate) calls: &'a Calls,
+    pub(crate) call: Call<'a>,
+    pub(crate) settings: Effective,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Route<'_> {
+    /// Makes the call and follows redirects.
+    pub(crate) fn follow(
+        &self,
+        request: Request<SendBody<'_>>,
+        token: Token<'_>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let (mut head, body) = request.into_parts();
+        let mut body = Replay::new(body, head.extensions.get::<NoReplay>().is_none())?;
+        let mut token = Some(token);
+        let mut left = self.settings.max_redirects;
+        loop {
+            let response = match token {
+                Some(Token::Lease(target, subject)) => {
+                    self.with_lease(&head, &mut body, target, subject)?
+                }
+                Some(Token::User(target, user)) => {
+                    self.with_user_token(&head, &mut body, target, user)?
+                }
+                // Once out of the target, no later redirect brings the token back.
+                None => return self.leave(&head, &mut body, left),
+            };
+            if !redirect::is_redirect(&response) || self.settings.max_redirects == 0 {
+                return self.finish(response);
+            }
+            if left == 0 {
+                let error = self.settings.redirects_are_error;
+                return if error {
+                    Err(ureq::Error::TooManyRedirects)
+                } else {
+                    self.finish(response)
+                };
+            }
+            left -= 1;
+            if redirect::follow(&mut head, &response)? {
+                body.clear();
+            }
+            let url = head.uri.to_string();
+            let next = Call {
+                url: &url,
+                redirected_from: Some(self.call.url),
+                ..self.call
+            };
+            token = Token::of(self.calls.decide(&next), self.call.user_token).map_err(other)?;
+        }
+    }
+
+    fn with_lease(
+        &self,
+        head: &Parts,
+        body: &mut Replay<'_>,
+        target: TargetId,
+        subject: Subject<'_>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let audit = Audit::new(self.shared, &head.method, &head.uri);
+        let kind = if matches!(subject, Subject::User(_)) {
+            "user"
+        } else {
+            "service"
+        };
+        let tell = |lease: &Lease, answer: &Result<Response<Body>, ureq::Error>, retried| {
+            let who = || {
+                (
+                    lease.subject().map(str::to_owned),
+                    lease.client_id().map(str::to_owned),
+                )
+            };
+            audit.tell(
+                Some(self.shared.target_name(target)),
+                kind,
+                super::status(answer),
+                who,
+                retried,
+            );
+        };
+        let lease = self
+            .shared
+            .lease(target, subject, self.wait_until())
+            .map_err(other)?;
+        let answer = self.send(head, body, Some(lease.value()), None);
+        tell(&lease, &answer, false);
+        let response = answer?;
+        match self.verdict(target, subject, &response, body.is_kept()) {
+            Answered::Retry => {}
+            Answered::Report => {
+                self.shared.report(target, subject, lease.id());
+                return Ok(response);
+            }
+            _ => return Ok(response),
+        }
+        let Some(lease) = self
+            .shared
+            .reject(target, subject, lease.id(), self.wait_until())
+        else {
+            return Ok(response);
+        };
+        // Its connection is free for the second attempt once the rest was read.
+        let _ = response
+            .into_body()
+            .with_config()
+            .limit(64 * 1024)
+            .read_to_vec();
+        let answer = self.send(head, body, Some(lease.value()), None);
+        tell(&lease, &answer, true);
+        let response = answer?;
+        if self.verdict(target, subject, &response, false) == Answered::Report {
+            self.shared.report(target, subject, lease.id());
+        }
+        Ok(response)
+    }
+
+    fn with_user_token(
+        &self,
+        head: &Parts,
+        body: &mut Replay<'_>,
+        target: TargetId,
+        token: &str,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let audit = Audit::new(self.shared, &head.method, &head.uri);
+        let answer = self.send(head, body, Some(token), None);
+        let who = || {
+            let claims = UnverifiedClaims::of(token);
+            (claims.subject, claims.client_id)
+        };
+        audit.tell(
+            Some(self.shared.target_name(target)),
+            "user",
+            super::status(&answer),
+            who,
+            false,
+        );
+        answer
+    }
+
+    /// Goes where a redirect leads out of the target, without a token; ureq follows further ones.
+    fn leave(
+        &self,
+        head: &Parts,
+        body: &mut Replay<'_>,
+        left: u32,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let audit = Audit::new(self.shared, &head.method, &head.uri);
+        let answer = self.send(head, body, None, Some(left));
+        audit.tell(None, "none", super::status(&answer), || (None, None), false);
+        answer
+    }
+
+    fn send(
+        &self,
+        head: &Parts,
+        body: &mut Replay<'_>,
+        token: Option<&str>,
+        leaves: Option<u32>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let mut head = head.clone();
+        if let Some(token) = token {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(ureq::http::Error::from)?;
+            value.set_sensitive(true);
+            head.headers.insert(AUTHORIZATION, value);
+        }
+        let has_length = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+        match body {
+            Replay::Kept(bytes) if bytes.is_empty() && !has_length => {
+                self.run(Request::from_parts(head, ()), leaves)
+            }
+            Replay::Kept(bytes) => self.run(Request::from_parts(head, bytes.as_slice()), leaves),
+            Replay::Once(body) => {
+                let body = body.take().ok_or(ureq::Error::RedirectFailed)?;
+                self.run(Request::from_parts(head, body), leaves)
+            }
+            Replay::Large(reader) => {
+                let mut reader = reader.take().ok_or(ureq::Error::RedirectFailed)?;
+                self.run(
+                    Request::from_parts(head, SendBody::from_reader(&mut reader)),
+                    leaves,
+                )
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        leaves: Option<u32>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let time = match self.deadline {
+            Some(deadline) => Some(left(deadline).ok_or(ureq::Error::Timeout(Timeout::Global))?),
+            None => None,
+        };
+        if !self.settings.own && time.is_none() && leaves.is_none() {
+            return self.sender.agent.run(request);
+        }
+        let Some(settings) = request.middleware_config() else {
+            return Err(ureq::Error::ConnectionFailed);
+        };
+        let settings = settings
+            .timeout_global(time)
+            .redirect_auth_headers(RedirectAuthHeaders::Never);
+        let request = match leaves {
+            Some(left) => settings.max_redirects(left).build(),
+            None => settings
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .build(),
+        };
+        self.sender.agent.run(request)
+    }
+
+    fn finish(&self, response: Response<Body>) -> Result<Response<Body>, ureq::Error> {
+        let status = response.status();
+        if self.settings.status_is_error && (status.is_client_error() || status.is_server_error()) {
+            return Err(ureq::Error::StatusCode(status.as_u16()));
+        }
+        Ok(response)
+    }
+
+    fn verdict(
+        &self,
+        target: TargetId,
+        subject: Subject<'_>,
+        response: &Response<Body>,
+        again: bool,
+    ) -> Answered {
+        let challenges = response
+            .headers()
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        self.calls.answered(
+            &Decision::Lease { target, subject },
+            response.status().as_u16(),
+            challenges,
+            again,
+        )
+    }
+
+    /// Until when a call waits for a token.
+    fn wait_until(&self) -> Instant {
+        let until = deadline(self.shared.wait_time());
+        self.deadline.map_or(until, |deadline| deadline.min(until))
+    }
+}
+
+/// The event of one call.
+pub(crate) struct Audit<'a> {
+    shared: &'a Arc<Shared>,
+    /// Method and URL; none where nobody listens.
+    call: Option<(String, String)>,
+}
+
+impl<'a> Audit<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, method: &Method, uri: &Uri) -> Audit<'a> {
+        let call = || (method.to_string(), without_query(uri));
+        Audit {
+            shared,
+            call: shared.events.are_heard().then(call),
+        }
+    }
+
+    pub(crate) fn tell(
+        &self,
+        target: Option<&str>,
+        kind: &'static str,
+        status: Option<u16>,
+        who: impl FnOnce() -> (Option<String>, Option<String>),
+        retried: bool,
+    ) {
+        let Some((method, url)) = self.call.clone() else {
+            return;
+        };
+        let (subject, client_id) = who();
+        let target = target.map(str::to_owned);
+        self.shared.events.tell(&Event::Call {
+            target,
+            method,
+            url,
+            status,
+            kind,
+            subject,
+            client_id,
+            retried,
+        });
+    }
+}
+
+/// Scheme, host, port and path.
+fn without_query(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!(
+        "{}://{host}{}",
+        uri.scheme_str().unwrap_or_default(),
+        uri.path()
+    )
+}

@@ -1,0 +1,133 @@
+//! How a client is made with what the configuration document cannot hold.
+
+use crate::{
+    agent,
+    client::Client,
+    events::{Events, Listener},
+    host::{Host, secrets::SecretFunction},
+    shared::{Shared, now},
+};
+use std::{fmt, fs::File, io::Read, path::Path, sync::Arc, time::Instant};
+use svcauth_core::{Client as Core, Code, Config, Error, Event, Secret, client::Capabilities};
+use ureq::{config::ConfigBuilder, typestate::AgentScope};
+
+/// Makes a [`Client`]; every setting is optional.
+///
+/// ```no_run
+/// let client = svcauth::Client::builder()
+///     .secrets(|name| std::fs::read_to_string(format!("/vault/{name}")).map(Into::into).map_err(Into::into))
+///     .events(|event| println!("{}", event.name()))
+///     .agent(|settings| settings.http_status_as_error(false))
+///     .open("svcauth.json")?;
+/// # Ok::<(), svcauth::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Builder {
+    secrets: Option<SecretFunction>,
+    listener: Option<Listener>,
+    agent: Option<agent::Change>,
+    seed: Option<u64>,
+}
+
+impl Builder {
+    /// The function that knows the secrets which the configuration names with `callback`. It is called on a
+    /// thread of the client and may block; its error's text is logged, so keep the secret out of it.
+    pub fn secrets(
+        mut self,
+        read: impl Fn(&str) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Builder {
+        self.secrets = Some(Arc::new(read));
+        self
+    }
+
+    /// A function that hears every [`Event`], one after the other, besides `tracing`.
+    pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Builder {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// Changes settings of the [agent](Client::agent): time limits, middleware, user agent.
+    pub fn agent(
+        mut self,
+        change: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> + 'static,
+    ) -> Builder {
+        self.agent = Some(Box::new(change));
+        self
+    }
+
+    /// Makes the spread of points in time the same in each run, for tests.
+    pub fn seed(mut self, seed: u64) -> Builder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Opens a client as the file at `path` says.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Client, Error> {
+        self.build(read(path.as_ref())?)
+    }
+
+    /// Makes a client of a configuration that was read before.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn build(self, config: Config) -> Result<Client, Error> {
+        let started = Instant::now();
+        let host = Host::new(&config, self.secrets.clone())?;
+        let settings = agent::Settings::new(&config, &host, self.agent);
+        let mut capabilities = Capabilities::none();
+        capabilities.secret_files = true;
+        capabilities.secret_env = true;
+        capabilities.secret_callback = self.secrets.is_some();
+        capabilities.durable_store = config.store.is_some();
+        capabilities.client_certificate = true;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(|error| {
+                Error::new(
+                    Code::Internal,
+                    format!("the system gives no random bytes: {error}"),
+                )
+            })?,
+        };
+        let core = Core::new(config, capabilities, seed, now(started))?;
+        let shared = Shared::new(core, host, Events::new(self.listener), started);
+        Ok(Client::from_parts(Arc::new(shared), settings))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read(path: &Path) -> Result<Config, Error> {
+    const MOST: u64 = 1024 * 1024;
+    let unreadable = |why: String| {
+        Error::new(
+            Code::InvalidConfiguration,
+            format!("the configuration cannot be read: {why}"),
+        )
+        .at(path.display().to_string())
+    };
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    file.take(MOST + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > MOST {
+        return Err(unreadable(format!("it is larger than {MOST} bytes")));
+    }
+    let config = Config::from_json(&text);
+    // It may hold secrets.
+    zeroize::Zeroize::zeroize(&mut text);
+    config
+}

@@ -1,0 +1,88 @@
+//! The place of one token: what callers read without a lock, and those who wait for it.
+
+use crate::{
+    lease::Lease,
+    sync::{left, lock, wait_for},
+};
+use arc_swap::ArcSwapOption;
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Instant,
+};
+use svcauth_core::Error;
+
+/// A lease and until when it is handed out without asking the core.
+pub(crate) struct Held {
+    pub(crate) ask_at: Instant,
+    pub(crate) lease: svcauth_core::client::Lease,
+}
+
+/// What those who wait are told.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    Lease(Arc<Held>),
+    Failed(Error),
+    /// Ask the core again.
+    Again,
+    Closed,
+}
+
+#[derive(Default)]
+pub(crate) struct Cell {
+    held: ArcSwapOption<Held>,
+    waiters: Mutex<Vec<Arc<Waiter>>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Waiter {
+    answer: Mutex<Option<Answer>>,
+    woken: Condvar,
+}
+
+impl Cell {
+    /// The lease, if it can be handed out now.
+    #[inline]
+    pub(crate) fn fresh(&self) -> Option<Lease> {
+        Lease::borrow(self.held.load(), |held| Instant::now() < held.ask_at)
+    }
+
+    pub(crate) fn set(&self, held: Option<Arc<Held>>) {
+        self.held.store(held);
+    }
+
+    /// Puts a waiter on the list. Whoever holds the core while it asks misses no answer.
+    pub(crate) fn enlist(&self) -> Arc<Waiter> {
+        let waiter = Arc::new(Waiter::default());
+        lock(&self.waiters).push(Arc::clone(&waiter));
+        waiter
+    }
+
+    /// Takes a waiter off the list who gives up; the answer, if it came after all.
+    pub(crate) fn dismiss(&self, waiter: &Arc<Waiter>) -> Option<Answer> {
+        lock(&self.waiters).retain(|other| !Arc::ptr_eq(other, waiter));
+        lock(&waiter.answer).take()
+    }
+
+    /// Gives the answer to all who wait now; whether anybody did.
+    pub(crate) fn wake(&self, answer: &Answer) -> bool {
+        let waiters = std::mem::take(&mut *lock(&self.waiters));
+        for waiter in &waiters {
+            *lock(&waiter.answer) = Some(answer.clone());
+            waiter.woken.notify_one();
+        }
+        !waiters.is_empty()
+    }
+}
+
+impl Waiter {
+    /// Waits for the answer, until `deadline` at the most.
+    pub(crate) fn wait(&self, deadline: Instant) -> Option<Answer> {
+        let mut answer = lock(&self.answer);
+        loop {
+            if let Some(answer) = answer.take() {
+                return Some(answer);
+            }
+            answer = wait_for(&self.woken, answer, left(deadline)?);
+        }
+    }
+}

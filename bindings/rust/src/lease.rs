@@ -1,0 +1,91 @@
+//! A token as a program gets it.
+
+use crate::cell::Held;
+use arc_swap::Guard;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use svcauth_core::client::LeaseId;
+
+/// An access token that may be used now.
+///
+/// Borrowed from the client without a copy: keep it for one call, not for a minute, and ask again for the
+/// next call. The token is wiped from memory when it was replaced and the last lease of it is dropped.
+pub struct Lease(Kind);
+
+enum Kind {
+    /// Never of a cell that is empty.
+    Borrowed(Guard<Option<Arc<Held>>>),
+    Owned(Arc<Held>),
+}
+
+impl Lease {
+    /// Borrows what a cell holds, unless it is empty or `usable` says no.
+    #[inline]
+    pub(crate) fn borrow(
+        guard: Guard<Option<Arc<Held>>>,
+        usable: impl FnOnce(&Held) -> bool,
+    ) -> Option<Lease> {
+        match &*guard {
+            Some(held) if usable(held) => Some(Lease(Kind::Borrowed(guard))),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn owned(held: Arc<Held>) -> Lease {
+        Lease(Kind::Owned(held))
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &svcauth_core::client::Lease {
+        let held = match &self.0 {
+            Kind::Owned(held) => held,
+            Kind::Borrowed(guard) => guard
+                .as_ref()
+                .expect("a lease is borrowed from a full cell only"),
+        };
+        &held.lease
+    }
+
+    /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1).
+    #[inline]
+    pub fn value(&self) -> &str {
+        self.core().value()
+    }
+
+    /// Names the token without telling it: the same in every process.
+    pub fn id(&self) -> LeaseId {
+        self.core().id()
+    }
+
+    /// When it expires, by the wall clock.
+    pub fn expires_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.core().expires_at_wall_ms())
+    }
+
+    /// The scopes granted.
+    pub fn scopes(&self) -> &[String] {
+        self.core().scopes()
+    }
+
+    /// The client it was issued to, as far as known.
+    pub fn client_id(&self) -> Option<&str> {
+        self.core().client_id()
+    }
+
+    /// Its `sub` claim, unverified, where the token is a JWT.
+    pub fn subject(&self) -> Option<&str> {
+        self.core().subject()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("id", &self.id())
+            .field("scopes", &self.scopes())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,390 @@
+//! What all handles share: the core behind a lock, the tokens outside of it, and the threads.
+//!
+//! A *turn* holds the core for one call into it and for the polling that has to follow; what the polling
+//! brings is carried out by the workers. No I/O, no callback and no waiting happens while the core is held.
+
+use crate::{
+    cell::{Answer, Cell, Held, Waiter},
+    driver::Driver,
+    events::Events,
+    host::Host,
+    lease::Lease,
+    sync::lock,
+    workers::Workers,
+};
+use arc_swap::ArcSwap;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+use svcauth_core::{
+    Client as Core, Code, Config, Error, Event, Now,
+    client::{
+        Calls, LeaseChange, LeaseId, LeaseState, Output, Rejection, State, Subject, SubjectId,
+        TargetId, Task,
+    },
+};
+
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) calls: ArcSwap<Calls>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) driver: Driver,
+    pub(crate) workers: Arc<Workers>,
+    /// How often a caller had to wait.
+    pub(crate) waited: AtomicU64,
+    core: Mutex<Core>,
+    host: Host,
+    /// The services' own tokens, sorted by the target's name.
+    targets: Vec<(Box<str>, TargetId, Arc<Cell>)>,
+    users: Mutex<HashMap<(TargetId, SubjectId), Arc<Cell>>>,
+    /// Why the last attempt failed, by the target's name.
+    failures: Mutex<HashMap<String, Error>>,
+    started: Instant,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(core: Core, host: Host, events: Events, started: Instant) -> Shared {
+        let config = Arc::clone(core.config());
+        Shared {
+            calls: ArcSwap::new(core.calls()),
+            events: Arc::new(events),
+            driver: Driver::default(),
+            workers: Arc::new(Workers::default()),
+            waited: AtomicU64::new(0),
+            host,
+            targets: core
+                .targets()
+                .zip(&config.targets)
+                .map(|(id, target)| (target.name.as_str().into(), id, Arc::default()))
+                .collect(),
+            users: Mutex::default(),
+            failures: Mutex::default(),
+            started,
+            closed: AtomicBool::new(false),
+            core: Mutex::new(core),
+            config,
+        }
+    }
+
+    pub(crate) fn cell(&self, target: TargetId) -> Option<&Arc<Cell>> {
+        self.targets.get(target.index()).map(|(_, _, cell)| cell)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, name: &str) -> Option<(TargetId, &Arc<Cell>)> {
+        let place = self
+            .targets
+            .binary_search_by(|(other, _, _)| (**other).cmp(name))
+            .ok()?;
+        self.targets.get(place).map(|(_, id, cell)| (*id, cell))
+    }
+
+    pub(crate) fn target_name(&self, target: TargetId) -> &str {
+        self.targets
+            .get(target.index())
+            .map_or("", |(name, _, _)| name)
+    }
+
+    /// How long a caller waits unless it says otherwise.
+    pub(crate) fn wait_time(&self) -> Duration {
+        Duration::from_millis(self.config.timeouts.wait_ms)
+    }
+
+    pub(crate) fn mono_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    fn now(&self) -> Now {
+        now(self.started)
+    }
+
+    /// One call into the core and all that follows from it.
+    pub(crate) fn turn<R>(self: &Arc<Shared>, call: impl FnOnce(&mut Core, Now) -> R) -> R {
+        let mut tasks = Vec::new();
+        let (result, start_driver) = {
+            let mut core = lock(&self.core);
+            let result = call(&mut core, self.now());
+            let start_driver = loop {
+                match core.poll(self.now()) {
+                    Output::Task(task) => tasks.push(task),
+                    Output::Lease(change) => self.deliver(change),
+                    Output::CallsChanged => self.calls.store(core.calls()),
+                    Output::Event(event) => self.note(event),
+                    Output::Idle { until } => break self.driver.set(until),
+                    _ => {}
+                }
+            };
+            (result, start_driver)
+        };
+        if start_driver {
+            self.driver.start(Arc::clone(self));
+        }
+        self.emit_events();
+        for task in tasks {
+            self.start(task);
+        }
+        result
+    }
+
+    /// Reads the core without changing anything.
+    pub(crate) fn look<R>(&self, read: impl FnOnce(&Core) -> R) -> R {
+        read(&lock(&self.core))
+    }
+
+    /// A token for the service itself or for a user, waited for until `deadline`.
+    pub(crate) fn lease(
+        self: &Arc<Shared>,
+        target: TargetId,
+        subject: Subject<'_>,
+        deadline: Instant,
+    ) -> Result<Lease, Error> {
+        if let Some(lease) = self.fresh(target, subject) {
+            return Ok(lease);
+        }
+        let mut waited = false;
+        loop {
+            self.check_open()?;
+            let (state, place) = self.turn(|core, now| {
+                let cell = self.place(target, subject);
+                let state = core.token(target, subject, now);
+                let place = matches!(state, State::Pending).then(|| (cell.enlist(), cell));
+                (state, place)
+            });
+            let answer = match (state, place) {
+                (State::Ready(lease), _) => return Ok(Lease::owned(self.hold(lease))),
+                (State::Failed { error, .. }, _) => return Err(error),
+                (_, Some((waiter, cell))) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        self.waited.fetch_add(1, Relaxed);
+                    }
+                    self.wait(&cell, &waiter, deadline)
+                }
+                _ => Some(Answer::Again),
+            };
+            match answer {
+                Some(Answer::Lease(held)) => return Ok(Lease::owned(held)),
+                Some(Answer::Failed(error)) => return Err(error),
+                Some(Answer::Closed) => return Err(closed()),
+                Some(Answer::Again) => {}
+                None => return Err(self.reason(target)),
+            }
+        }
+    }
+
+    /// Reports that a called service answered 401 to the lease `id`; the lease to try once more with.
+    pub(crate) fn reject(
+        self: &Arc<Shared>,
+        target: TargetId,
+        subject: Subject<'_>,
+        id: LeaseId,
+        deadline: Instant,
+    ) -> Option<Lease> {
+        let mut last = false;
+        loop {
+            let (rejection, place) = self.turn(|core, now| {
+                let cell = self.place(target, subject);
+                let rejection = core.reject(target, subject, id, now);
+                let place = matches!(rejection, Rejection::Wait).then(|| (cell.enlist(), cell));
+                (rejection, place)
+            });
+            let (waiter, cell) = match (rejection, place) {
+                (Rejection::Retry(lease), _) => return Some(Lease::owned(self.hold(lease))),
+                (Rejection::Wait, Some(place)) => place,
+                _ => return None,
+            };
+            if last || self.check_open().is_err() {
+                cell.dismiss(&waiter);
+                return None;
+            }
+            self.waited.fetch_add(1, Relaxed);
+            last = matches!(
+                self.wait(&cell, &waiter, deadline),
+                None | Some(Answer::Closed)
+            );
+        }
+    }
+
+    /// Reports a rejected lease where the call is not made again.
+    pub(crate) fn report(self: &Arc<Shared>, target: TargetId, subject: Subject<'_>, id: LeaseId) {
+        self.turn(|core, now| {
+            core.reject(target, subject, id, now);
+        });
+    }
+
+    /// The lease at hand, if it can be handed out without asking the core.
+    pub(crate) fn fresh(&self, target: TargetId, subject: Subject<'_>) -> Option<Lease> {
+        match subject {
+            Subject::Service => self.cell(target)?.fresh(),
+            Subject::User(token) => {
+                let cell = lock(&self.users)
+                    .get(&(target, SubjectId::of(token)))
+                    .cloned();
+                cell?.fresh()
+            }
+        }
+    }
+
+    /// Ends the threads and wakes all who wait. What is under way is still finished and saved.
+    pub(crate) fn close(&self) {
+        if self.closed.swap(true, Relaxed) {
+            return;
+        }
+        self.driver.close();
+        self.workers.close();
+        let users: Vec<Arc<Cell>> = lock(&self.users).drain().map(|(_, cell)| cell).collect();
+        for cell in self.targets.iter().map(|(_, _, cell)| cell).chain(&users) {
+            cell.set(None);
+            cell.wake(&Answer::Closed);
+        }
+        self.events.emit();
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Relaxed) {
+            Err(closed())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The place of a token, made if need be. To be called while the core is held: a place that the core
+    /// has just cleared is not found again.
+    fn place(&self, target: TargetId, subject: Subject<'_>) -> Arc<Cell> {
+        match subject {
+            Subject::Service => self.cell(target).cloned().unwrap_or_default(),
+            Subject::User(token) => Arc::clone(
+                lock(&self.users)
+                    .entry((target, SubjectId::of(token)))
+                    .or_default(),
+            ),
+        }
+    }
+
+    fn wait(&self, cell: &Cell, waiter: &Arc<Waiter>, deadline: Instant) -> Option<Answer> {
+        // Closed between the question and the list: nobody would wake it.
+        if self.closed.load(Relaxed) {
+            return Some(Answer::Closed);
+        }
+        waiter.wait(deadline).or_else(|| cell.dismiss(waiter))
+    }
+
+    fn hold(&self, lease: svcauth_core::client::Lease) -> Arc<Held> {
+        let ask_at = self
+            .started
+            .checked_add(Duration::from_millis(lease.ask_at_ms()))
+            .unwrap_or(self.started);
+        Arc::new(Held { ask_at, lease })
+    }
+
+    fn deliver(&self, change: LeaseChange) {
+        let cell = match change.subject {
+            None => self.cell(change.target).cloned(),
+            Some(subject) => lock(&self.users).get(&(change.target, subject)).cloned(),
+        };
+        let Some(cell) = cell else { return };
+        match change.state {
+            LeaseState::Ready(lease) => {
+                let held = self.hold(lease);
+                if !self.closed.load(Relaxed) {
+                    cell.set(Some(Arc::clone(&held)));
+                }
+                cell.wake(&Answer::Lease(held));
+            }
+            LeaseState::Once(lease) => {
+                cell.set(None);
+                cell.wake(&Answer::Lease(self.hold(lease)));
+            }
+            LeaseState::Cleared => {
+                cell.set(None);
+                if let Some(subject) = change.subject {
+                    lock(&self.users).remove(&(change.target, subject));
+                    cell.wake(&Answer::Again);
+                }
+            }
+            LeaseState::Failed { error, .. } => {
+                cell.wake(&Answer::Failed(error));
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&self, event: Event) {
+        match &event {
+            Event::RefreshFailed { target, error, .. } => {
+                lock(&self.failures).insert(target.clone(), error.clone());
+            }
+            Event::TokenReceived { target, .. } => {
+                lock(&self.failures).remove(target);
+            }
+            _ => {}
+        }
+        self.events.push(event);
+    }
+
+    fn emit_events(&self) {
+        if self.events.are_waiting() {
+            let events = Arc::clone(&self.events);
+            self.workers.submit(Box::new(move || events.emit()));
+        }
+    }
+
+    fn start(self: &Arc<Shared>, task: Task) {
+        let Task {
+            id,
+            deadline_ms,
+            kind,
+        } = task;
+        let failed = Host::failed(&kind, "no thread could be started for it");
+        let shared = Arc::clone(self);
+        let job = move || {
+            // Past its deadline nobody awaits the answer.
+            if shared.mono_ms() < deadline_ms {
+                let panicked = Host::failed(&kind, "the function for it panicked");
+                let outcome = catch_unwind(AssertUnwindSafe(|| shared.host.perform(kind)))
+                    .unwrap_or(panicked);
+                shared.turn(|core, now| core.complete(id, outcome, now));
+            }
+        };
+        if !self.workers.submit(Box::new(job)) {
+            self.turn(|core, now| core.complete(id, failed, now));
+        }
+    }
+
+    /// Why a caller got no token until its deadline.
+    fn reason(&self, target: TargetId) -> Error {
+        let name = self.target_name(target);
+        let owner = self
+            .config
+            .targets
+            .get(target.index())
+            .and_then(|target| target.token_of);
+        let owner = owner
+            .and_then(|owner| self.config.targets.get(owner))
+            .map_or(name, |target| &target.name);
+        lock(&self.failures).get(owner).cloned().unwrap_or_else(|| {
+            let message = "no token in time; check the server, or wait longer (timeouts.wait_s)";
+            Error::new(Code::Timeout, message).at(format!("targets.{name}"))
+        })
+    }
+}
+
+pub(crate) fn now(started: Instant) -> Now {
+    let wall = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        mono_ms: started.elapsed().as_millis() as u64,
+        wall_ms: wall.as_millis() as u64,
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Code::Closed, "the client was closed; open another one")
+}

@@ -1,0 +1,152 @@
+//! What the stories share: a lab, and configurations for it.
+#![allow(dead_code, unreachable_pub)]
+
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use svcauth::{Builder, Client, Config, Event};
+use svcauth_lab::{Lab, LabConfig};
+
+/// Distinct, so that it is found wherever it does not belong.
+pub const SECRET: &str = "planted-client-secret-Xq7";
+
+/// A lab with the client `bss`.
+pub fn lab(config: LabConfig) -> Lab {
+    let lab = Lab::start(config);
+    lab.add_client("bss", SECRET, "read");
+    lab
+}
+
+/// The configuration of a service that calls SMD. `patch` is merged in (RFC 7396).
+pub fn document(lab: &Lab, patch: Value) -> Value {
+    let mut document = json!({
+        "issuer": lab.issuer_url(),
+        "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": SECRET } }] },
+        "targets": { "smd": { "urls": [format!("{}/hsm/v2", lab.smd_url())], "scopes": ["read"] } },
+        "proxy": "none",
+    });
+    merge(&mut document, patch);
+    document
+}
+
+pub fn merge(into: &mut Value, patch: Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (name, value) in patch {
+                if value.is_null() {
+                    into.remove(&name);
+                } else {
+                    merge(into.entry(name).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, patch) => *into = patch,
+    }
+}
+
+pub fn config(document: &Value) -> Config {
+    match Config::from_json(document.to_string().as_bytes()) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}\n{document:#}"),
+    }
+}
+
+pub fn client(lab: &Lab, patch: Value) -> Client {
+    build(Client::builder(), lab, patch)
+}
+
+pub fn build(builder: Builder, lab: &Lab, patch: Value) -> Client {
+    builder
+        .seed(1)
+        .build(config(&document(lab, patch)))
+        .unwrap()
+}
+
+/// A node that SMD shows to those with a token.
+pub fn node(lab: &Lab) -> String {
+    format!("{}/hsm/v2/State/Components/x0c0s0b0n0", lab.smd_url())
+}
+
+/// What a listener heard.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<Mutex<Vec<Event>>>);
+
+impl Heard {
+    pub fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
+        let heard = self.0.clone();
+        move |event| heard.lock().unwrap().push(event.clone())
+    }
+
+    pub fn all(&self) -> Vec<Event> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn names(&self) -> Vec<&'static str> {
+        self.all().iter().map(Event::name).collect()
+    }
+
+    /// Waits until it was heard: events are told by another thread.
+    pub fn wait_for(&self, name: &str) -> Event {
+        let mut found = None;
+        eventually(name, || {
+            found = self.all().into_iter().find(|event| event.name() == name);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+}
+
+/// Waits until `done`, and fails after ten seconds.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "not within ten seconds: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A directory of its own, gone with the value.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Directory {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(
+            "svcauth-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Directory(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn write(&self, name: &str, content: &str) -> String {
+        let path = self.file(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
