@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 use std::{
+    io::Read,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -112,6 +114,24 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         );
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Accepts one connection on a port of its own, which is returned, and hands it to `serve`.
+pub fn accept(serve: impl FnOnce(TcpStream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || serve(listener.accept().unwrap().0));
+    port
+}
+
+/// Reads a request's head.
+pub fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
 }
 
 /// A directory of its own, gone with the value.
