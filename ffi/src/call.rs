@@ -1,0 +1,302 @@
+//! What happens to one outgoing call.
+
+use crate::{
+    client::{number_of, Client},
+    complete::status_of,
+    error::{Error, Failure},
+    fields,
+    guard::{bytes, guard, look_up, out, out_text, reference, text},
+    raw, ResultCode,
+};
+use safer_ffi::derive_ReprC;
+use std::{ffi::c_char, str};
+use svcauth_core::{
+    client::{self as core, Answered, Call, Subject, SubjectId, TargetId},
+    Secret,
+};
+
+/// The caller has put an Authorization header of its own.
+pub const CALL_HAS_AUTHORIZATION: u32 = 1;
+/// The call is made on behalf of the user whose token is given.
+pub const CALL_HAS_USER_TOKEN: u32 = 2;
+/// The call belongs to an inbound request that must have had a user.
+pub const CALL_USER_REQUIRED: u32 = 4;
+/// The call follows a redirect; where it was first made to is given.
+pub const CALL_REDIRECTED: u32 = 8;
+
+/// What one call carries. Owned by whoever got it, freed by `svcauth_decision_free`, which wipes a user's
+/// token in it. Immutable: any number of threads may read it.
+#[derive(Debug)]
+pub struct Decision(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Nothing,
+    UserToken {
+        target: TargetId,
+        token: Secret,
+    },
+    Lease {
+        target: TargetId,
+        user: Option<(Secret, SubjectId)>,
+    },
+}
+
+/// What a call carries.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionKind {
+    /// What it has already: nothing is added.
+    Nothing = 1,
+    /// The user's own token, a text of the decision.
+    UserToken = 2,
+    /// A lease: `svcauth_client_token_for`.
+    Lease = 3,
+}
+
+/// A text of a decision.
+#[derive_ReprC]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionText {
+    /// The user's token, of kind user token. A secret.
+    UserToken = 1,
+    /// Whose lease: the same 32 bytes, not a text, as in the output that brings it. Absent for the service's own.
+    Subject = 2,
+}
+
+/// Whether the body of a call can be sent again.
+#[derive_ReprC]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// It cannot, or the call was made twice already.
+    Impossible = 1,
+    /// It can, and the call was made once.
+    Possible = 2,
+}
+
+/// What to do with the answer to a call.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnsweredKind {
+    /// Give it to the caller.
+    Deliver = 1,
+    /// `svcauth_client_reject`, and what that says.
+    Retry = 2,
+    /// `svcauth_client_reject`, and give the answer to the caller whatever that says.
+    Report = 3,
+}
+
+/// What `svcauth_client_reject` answers.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectionKind {
+    /// Make the call once more, with the lease that is given.
+    Retry = 1,
+    /// Another token is being got: at the next output of kind lease for the target, or at the caller's
+    /// deadline, ask again for the same lease.
+    Wait = 2,
+    /// Give the 401 to the caller.
+    Deliver = 3,
+}
+
+/// Decides what a call carries. `flags` are `SVCAUTH_CALL_` bits; a text whose bit is not set is not read.
+///
+/// `url` is what is connected to, not what a Host header says. A call that must not be made is an error.
+/// Does not wait for other threads. Freed by `svcauth_decision_free`.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_decide(
+    client: *const Client,
+    url: *const c_char,
+    url_len: usize,
+    flags: u32,
+    user_token: *const c_char,
+    user_token_len: usize,
+    redirected_from: *const c_char,
+    redirected_from_len: usize,
+    decision: *mut *mut Decision,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let decision = out(decision, "decision")?;
+        if flags
+            & !(CALL_HAS_AUTHORIZATION | CALL_HAS_USER_TOKEN | CALL_USER_REQUIRED | CALL_REDIRECTED)
+            != 0
+        {
+            return Err(Failure::invalid_value("flags"));
+        }
+        let mut call = Call {
+            url: text(url, url_len, "url")?,
+            has_authorization: flags & CALL_HAS_AUTHORIZATION != 0,
+            user_required: flags & CALL_USER_REQUIRED != 0,
+            ..Call::default()
+        };
+        if flags & CALL_HAS_USER_TOKEN != 0 {
+            call.user_token = Some(text(user_token, user_token_len, "user_token")?);
+        }
+        if flags & CALL_REDIRECTED != 0 {
+            let first = text(redirected_from, redirected_from_len, "redirected_from")?;
+            call.redirected_from = Some(first);
+        }
+        let decided = match client.calls()?.decide(&call) {
+            core::Decision::Refuse(error) => return Err(error.into()),
+            core::Decision::UserToken { target, token } => Inner::UserToken {
+                target,
+                token: token.into(),
+            },
+            core::Decision::Lease { target, subject } => Inner::Lease {
+                target,
+                user: match subject {
+                    Subject::Service => None,
+                    Subject::User(token) => Some((token.into(), SubjectId::of(token))),
+                },
+            },
+            _ => Inner::Nothing,
+        };
+        decision.write(Box::into_raw(Box::new(Decision(decided))));
+        Ok(())
+    })
+}
+
+/// Says what to do with the answer to a call that was decided so.
+///
+/// `header_fields` are the answer's, as for `svcauth_client_complete_response`.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_answered(
+    client: *const Client,
+    decision: *const Decision,
+    status: u32,
+    header_fields: *const c_char,
+    header_fields_len: usize,
+    replay: Replay_Layout,
+    what: *mut AnsweredKind,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let decision = reference(decision, "decision")?;
+        let status = status_of(status)?;
+        let block = bytes(header_fields, header_fields_len, "header_fields")?;
+        let replay: Replay = raw(replay, "replay")?;
+        let what = out(what, "what")?;
+        let challenges = fields::lines(block)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"))
+            .filter_map(|(_, value)| str::from_utf8(value).ok());
+        let replayable = replay == Replay::Possible;
+        let calls = client.calls()?;
+        what.write(
+            match calls.answered(&decision.core(), status, challenges, replayable) {
+                Answered::Retry => AnsweredKind::Retry,
+                Answered::Report => AnsweredKind::Report,
+                _ => AnsweredKind::Deliver,
+            },
+        );
+        Ok(())
+    })
+}
+
+/// Gives the kind of a decision.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_decision_get_kind(
+    decision: *const Decision,
+    kind: *mut DecisionKind,
+) -> ResultCode {
+    look_up(|| {
+        let decision = reference(decision, "decision")?;
+        out(kind, "kind")?.write(match decision.0 {
+            Inner::Nothing => DecisionKind::Nothing,
+            Inner::UserToken { .. } => DecisionKind::UserToken,
+            Inner::Lease { .. } => DecisionKind::Lease,
+        });
+        Ok(())
+    })
+}
+
+/// Gives the number of the target that the URL belongs to; the wrong kind where it belongs to none.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_decision_target(
+    decision: *const Decision,
+    target: *mut u32,
+) -> ResultCode {
+    look_up(|| {
+        let decision = reference(decision, "decision")?;
+        let number = out(target, "target")?;
+        match decision.0 {
+            Inner::Nothing => return Err(Failure::wrong_kind()),
+            Inner::UserToken { target, .. } | Inner::Lease { target, .. } => {
+                number.write(number_of(target));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Gives a text of a decision: (NULL, 0) where it has none. It stays until the decision is freed.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_decision_get_text(
+    decision: *const Decision,
+    which: DecisionText_Layout,
+    text: *mut *const c_char,
+    len: *mut usize,
+) -> ResultCode {
+    look_up(|| {
+        let decision = reference(decision, "decision")?;
+        let which: DecisionText = raw(which, "which")?;
+        out_text(text, len)?.write(match (which, &decision.0) {
+            (DecisionText::UserToken, Inner::UserToken { token, .. }) => {
+                Some(token.expose().as_bytes())
+            }
+            (
+                DecisionText::Subject,
+                Inner::Lease {
+                    user: Some((_, id)),
+                    ..
+                },
+            ) => Some(id.as_bytes().as_slice()),
+            _ => None,
+        });
+        Ok(())
+    })
+}
+
+/// Frees a decision; NULL is nothing to free.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_decision_free(decision: *mut Decision) {
+    if !decision.is_null() {
+        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
+        drop(unsafe { Box::from_raw(decision) });
+    }
+}
+
+impl Decision {
+    /// The target and whose lease it is, of the kind lease.
+    pub(crate) fn lease(&self) -> Result<(u32, Subject<'_>), Failure> {
+        match &self.0 {
+            Inner::Lease { target, user } => Ok((number_of(*target), subject_of(user))),
+            _ => Err(Failure::wrong_kind()),
+        }
+    }
+
+    fn core(&self) -> core::Decision<'_> {
+        match &self.0 {
+            Inner::Nothing => core::Decision::Nothing,
+            Inner::UserToken { target, token } => core::Decision::UserToken {
+                target: *target,
+                token: token.expose(),
+            },
+            Inner::Lease { target, user } => core::Decision::Lease {
+                target: *target,
+                subject: subject_of(user),
+            },
+        }
+    }
+}
+
+fn subject_of(user: &Option<(Secret, SubjectId)>) -> Subject<'_> {
+    match user {
+        None => Subject::Service,
+        Some((token, _)) => Subject::User(token.expose()),
+    }
+}

@@ -1,0 +1,437 @@
+//! The client: made, asked and polled. Its tasks are answered in `complete`.
+
+use crate::{
+    call::{Decision, RejectionKind},
+    error::{Error, Failure},
+    guard::{guard, look_up, out, reference, text},
+    lease::Lease,
+    output::Output,
+    ResultCode,
+};
+use std::{
+    ffi::c_char,
+    ptr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+use svcauth_core::{
+    client::{self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId},
+    Config, Now,
+};
+
+/// The program reads secrets from files.
+pub const CAPABILITY_SECRET_FILES: u32 = 1;
+/// The program reads secrets from environment variables.
+pub const CAPABILITY_SECRET_ENVIRONMENT: u32 = 2;
+/// The program has a source of its own for secrets.
+pub const CAPABILITY_SECRET_CALLBACK: u32 = 4;
+/// The program has a store that outlives the process, with locks between processes.
+pub const CAPABILITY_DURABLE_STORE: u32 = 8;
+/// The program shows the configured client certificate.
+pub const CAPABILITY_CLIENT_CERTIFICATE: u32 = 16;
+
+/// One identity and the targets it calls.
+///
+/// It sends nothing, reads no clock and starts no thread: time comes in with each call, work comes out of
+/// `svcauth_client_poll`. The one rule: after any call that takes a time, poll until there is no output, and
+/// again at the time that is given then.
+///
+/// Any number of threads may use one client at the same time; each call locks it for its own length, and none
+/// waits for the network. Freed by `svcauth_client_free`, when no other thread uses it any more.
+#[derive(Debug)]
+pub struct Client {
+    core: Mutex<core::Client>,
+    /// Beside the lock, so that decisions about calls do not wait for it.
+    calls: RwLock<Arc<Calls>>,
+}
+
+/// What `svcauth_client_token` answers.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// Here it is.
+    Ready = 1,
+    /// It is being got: wait for the next output of kind lease for this target.
+    Pending = 2,
+}
+
+/// Counters since the client was made. Frozen: a later version adds functions, not members.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    /// Requests of all kinds.
+    pub requests: u64,
+    /// Token requests among them.
+    pub token_requests: u64,
+    /// Tokens that came.
+    pub tokens_received: u64,
+    /// Attempts that brought none.
+    pub failures: u64,
+    /// Rejections by called services that were acted on.
+    pub rejections: u64,
+    /// Tasks that came to their deadline.
+    pub tasks_overdue: u64,
+    /// Outcomes that nobody awaited.
+    pub outcomes_ignored: u64,
+    /// Events lost because nobody fetched them.
+    pub events_dropped: u64,
+}
+
+/// Checks a configuration document without making a client. A text of the error names the member that is
+/// wrong; its offset, where the document is no JSON.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_config_check(
+    json: *const c_char,
+    len: usize,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        Config::from_json(crate::guard::bytes(json, len, "json")?)?;
+        Ok(())
+    })
+}
+
+/// Makes a client. Nothing is sent or read before a token is asked for.
+///
+/// `capabilities` are the `SVCAUTH_CAPABILITY_` bits of what the program can do; a configuration that needs
+/// more is refused. `seed` spreads schedules: any number, another one in each process. `mono_ms` is a clock
+/// that never goes back, in milliseconds from any fixed point; `wall_ms` is in milliseconds since 1970.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_new(
+    config_json: *const c_char,
+    config_len: usize,
+    capabilities: u32,
+    seed: u64,
+    mono_ms: u64,
+    wall_ms: u64,
+    client: *mut *mut Client,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = out(client, "client")?;
+        let capabilities = capabilities_of(capabilities)?;
+        let json = crate::guard::bytes(config_json, config_len, "config_json")?;
+        let now = Now { mono_ms, wall_ms };
+        let core = core::Client::new(Config::from_json(json)?, capabilities, seed, now)?;
+        client.write(Box::into_raw(Box::new(Client {
+            calls: RwLock::new(core.calls()),
+            core: Mutex::new(core),
+        })));
+        Ok(())
+    })
+}
+
+/// Frees a client; NULL is nothing to free. Outputs, leases and decisions that came from it stay usable.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_free(client: *mut Client) {
+    if !client.is_null() {
+        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
+        let client = unsafe { Box::from_raw(client) };
+        look_up(|| {
+            drop(client);
+            Ok(())
+        });
+    }
+}
+
+/// Gives the number of the target with this name. It is the same as long as the client lives.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_target(
+    client: *const Client,
+    name: *const c_char,
+    name_len: usize,
+    target: *mut u32,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let name = text(name, name_len, "name")?;
+        let target = out(target, "target")?;
+        let id = client
+            .run(|core| Ok(core.target(name)))?
+            .ok_or_else(|| Failure::unknown_target(name))?;
+        target.write(number_of(id));
+        Ok(())
+    })
+}
+
+/// Asks for the service's own token for a target. Poll afterwards.
+///
+/// `lease` is written in state ready, and NULL otherwise. Where none can be had before the next attempt, the
+/// code and `error` say why, and when that is.
+///
+/// Whoever waits for a pending token has to be in the program's own list of those who wait before this is
+/// called: another thread may fetch the output that brings it before this call returns.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_token(
+    client: *const Client,
+    target: u32,
+    mono_ms: u64,
+    wall_ms: u64,
+    state: *mut TokenState,
+    lease: *mut *mut Lease,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        client.ask(
+            target,
+            Subject::Service,
+            Now { mono_ms, wall_ms },
+            state,
+            lease,
+        )
+    })
+}
+
+/// As `svcauth_client_token`, for a call whose decision is of kind lease: the service's own token, or the one
+/// that the user's token is exchanged for.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_token_for(
+    client: *const Client,
+    decision: *const Decision,
+    mono_ms: u64,
+    wall_ms: u64,
+    state: *mut TokenState,
+    lease: *mut *mut Lease,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let (target, subject) = reference(decision, "decision")?.lease()?;
+        client.ask(target, subject, Now { mono_ms, wall_ms }, state, lease)
+    })
+}
+
+/// Says that a called service refused the lease with the number `lease_id`, as `svcauth_client_answered` asks.
+/// Poll afterwards.
+///
+/// `lease` is written where the call is made once more, and NULL otherwise. As with
+/// `svcauth_client_token`, be in the list of those who wait before.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_reject(
+    client: *const Client,
+    decision: *const Decision,
+    lease_id: u64,
+    mono_ms: u64,
+    wall_ms: u64,
+    what: *mut RejectionKind,
+    lease: *mut *mut Lease,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let (target, subject) = reference(decision, "decision")?.lease()?;
+        let (what, out_lease) = (out(what, "what")?, out(lease, "lease")?);
+        let id = LeaseId::from_u64(lease_id);
+        let now = Now { mono_ms, wall_ms };
+        let rejection = client.run(|core| {
+            let target = target_of(core, target)?;
+            Ok(core.reject(target, subject, id, now))
+        })?;
+        let (kind, lease) = match rejection {
+            Rejection::Retry(lease) => (RejectionKind::Retry, Lease::hand_out(&lease)),
+            Rejection::Wait => (RejectionKind::Wait, ptr::null_mut()),
+            _ => (RejectionKind::Deliver, ptr::null_mut()),
+        };
+        what.write(kind);
+        out_lease.write(lease);
+        Ok(())
+    })
+}
+
+/// Says that secrets may have changed: what failed for want of a good one is tried at once. Poll afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_secrets_changed(
+    client: *const Client,
+    mono_ms: u64,
+    wall_ms: u64,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let now = Now { mono_ms, wall_ms };
+        reference(client, "client")?.run(|core| {
+            core.secrets_changed(now);
+            Ok(())
+        })
+    })
+}
+
+/// Gives the next thing that the client wants of the program.
+///
+/// `output` is NULL where there is none; then `idle_until_ms` is when to poll again on the monotonic clock,
+/// UINT64_MAX where only another call brings something new. Both are written on success.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_poll(
+    client: *const Client,
+    mono_ms: u64,
+    wall_ms: u64,
+    output: *mut *mut Output,
+    idle_until_ms: *mut u64,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let output = out(output, "output")?;
+        let idle_until = out(idle_until_ms, "idle_until_ms")?;
+        let next = client.run(|core| {
+            Ok(loop {
+                match core.poll(Now { mono_ms, wall_ms }) {
+                    core::Output::CallsChanged => client.renew_calls(core.calls()),
+                    next => break next,
+                }
+            })
+        })?;
+        let (next, until) = match next {
+            core::Output::Idle { until } => (ptr::null_mut(), until.unwrap_or(u64::MAX)),
+            next => (Output::hand_out(next), 0),
+        };
+        output.write(next);
+        idle_until.write(until);
+        Ok(())
+    })
+}
+
+/// Gives the counters.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_stats(
+    client: *const Client,
+    stats: *mut Stats,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = reference(client, "client")?;
+        let out = out(stats, "stats")?;
+        let stats = client.run(|core| Ok(core.stats()))?;
+        out.write(Stats {
+            requests: stats.requests,
+            token_requests: stats.token_requests,
+            tokens_received: stats.tokens_received,
+            failures: stats.failures,
+            rejections: stats.rejections,
+            tasks_overdue: stats.tasks_overdue,
+            outcomes_ignored: stats.outcomes_ignored,
+            events_dropped: stats.events_dropped,
+        });
+        Ok(())
+    })
+}
+
+impl Client {
+    /// Runs `body` under the lock. A panic in it poisons the lock, and so the client.
+    pub(crate) fn run<T>(
+        &self,
+        body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self.core.lock() {
+            Ok(mut core) => body(&mut core),
+            Err(_) => Err(Failure::panicked("an earlier call")),
+        }
+    }
+
+    /// The rules for calls as they are now.
+    pub(crate) fn calls(&self) -> Result<Arc<Calls>, Failure> {
+        if self.core.is_poisoned() {
+            return Err(Failure::panicked("an earlier call"));
+        }
+        let calls = self.calls.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(&calls))
+    }
+
+    fn renew_calls(&self, calls: Arc<Calls>) {
+        *self.calls.write().unwrap_or_else(PoisonError::into_inner) = calls;
+    }
+
+    fn ask(
+        &self,
+        target: u32,
+        subject: Subject<'_>,
+        now: Now,
+        state: *mut TokenState,
+        lease: *mut *mut Lease,
+    ) -> Result<(), Failure> {
+        let (out_state, out_lease) = (out(state, "state")?, out(lease, "lease")?);
+        let answer = self.run(|core| {
+            let target = target_of(core, target)?;
+            Ok(core.token(target, subject, now))
+        })?;
+        let (state, lease) = match answer {
+            State::Ready(lease) => (TokenState::Ready, Lease::hand_out(&lease)),
+            State::Failed { error, retry_at_ms } => {
+                return Err(Failure::failed_until(error, retry_at_ms));
+            }
+            _ => (TokenState::Pending, ptr::null_mut()),
+        };
+        out_state.write(state);
+        out_lease.write(lease);
+        Ok(())
+    }
+}
+
+pub(crate) fn number_of(target: TargetId) -> u32 {
+    u32::try_from(target.index()).unwrap_or(u32::MAX)
+}
+
+fn target_of(core: &core::Client, number: u32) -> Result<TargetId, Failure> {
+    core.targets()
+        .nth(number as usize)
+        .ok_or_else(|| Failure::invalid_value("target"))
+}
+
+fn capabilities_of(bits: u32) -> Result<Capabilities, Failure> {
+    let mut capabilities = Capabilities::none();
+    let known = [
+        (CAPABILITY_SECRET_FILES, &mut capabilities.secret_files),
+        (CAPABILITY_SECRET_ENVIRONMENT, &mut capabilities.secret_env),
+        (
+            CAPABILITY_SECRET_CALLBACK,
+            &mut capabilities.secret_callback,
+        ),
+        (CAPABILITY_DURABLE_STORE, &mut capabilities.durable_store),
+        (
+            CAPABILITY_CLIENT_CERTIFICATE,
+            &mut capabilities.client_certificate,
+        ),
+    ];
+    let mut unknown = bits;
+    for (bit, capability) in known {
+        *capability = bits & bit != 0;
+        unknown &= !bit;
+    }
+    match unknown {
+        0 => Ok(capabilities),
+        _ => Err(Failure::invalid_value("capabilities")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{
+        "endpoints": { "token": "https://issuer.example/token" },
+        "client": { "credentials": [{ "client_id": "a", "client_secret": { "value": "s" } }] },
+        "targets": { "t": { "urls": ["https://t.example"] } }
+    }"#;
+
+    #[test]
+    fn after_a_panic_every_call_of_the_client_answers_panic_and_it_can_be_freed() {
+        let (mut client, mut error) = (ptr::null_mut(), ptr::null_mut());
+        let made = unsafe {
+            let (json, len) = (CONFIG.as_ptr().cast(), CONFIG.len());
+            svcauth_client_new(json, len, 0, 1, 0, 0, &mut client, &mut error)
+        };
+        assert_eq!(made, ResultCode::Ok);
+        let here = reference(client, "client").unwrap();
+        assert!(here.calls().is_ok());
+        let code = look_up(|| here.run(|_| panic!("forced")));
+        assert_eq!(code, ResultCode::Panic);
+
+        let (mut output, mut until) = (ptr::null_mut(), 0);
+        let polled =
+            unsafe { svcauth_client_poll(client, 0, 0, &mut output, &mut until, ptr::null_mut()) };
+        assert_eq!(polled, ResultCode::Panic);
+        assert!(output.is_null());
+        assert_eq!(here.calls().unwrap_err().code(), ResultCode::Panic);
+        unsafe { svcauth_client_free(client) };
+    }
+}

@@ -1,0 +1,44 @@
+//! Header fields as they stand on the wire.
+
+/// The fields of a block of lines `Name: value`. Lines without a colon (the status line that libcurl gives
+/// first, the empty line at the end) are none.
+pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    block.split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, rest) = line.split_at(colon);
+        let is_name = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
+        is_name.then(|| (name, rest[1..].trim_ascii()))
+    })
+}
+
+/// A field's value may hold bytes of any coding (RFC 9110 section 5.5); those that are not UTF-8 are replaced.
+pub(crate) fn owned(block: &[u8]) -> Vec<(String, String)> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    lines(block)
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_as_libcurl_and_go_write_them() {
+        for (block, fields) in [
+            (&b""[..], &[][..]),
+            (b"A: b\r\n", &[("A", "b")]),
+            (b"A: b\nC:d", &[("A", "b"), ("C", "d")]),
+            (
+                b"HTTP/1.1 200 OK\r\nA:  b: c \r\nA:\r\n\r\n",
+                &[("A", "b: c"), ("A", "")],
+            ),
+            (b"Server: caf\xe9\r\n", &[("Server", "caf\u{fffd}")]),
+            (b": x\r\nA b: c\r\n", &[]),
+        ] {
+            let owned = owned(block);
+            let read: Vec<(&str, &str)> = owned.iter().map(|(n, v)| (&**n, &**v)).collect();
+            assert_eq!(read, fields);
+        }
+    }
+}

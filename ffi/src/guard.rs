@@ -1,0 +1,159 @@
+//! The edge: pointers, lengths and panics are checked here, and nowhere behind it.
+
+use crate::{error::Failure, Error, ResultCode};
+use std::{
+    cell::{Cell, RefCell},
+    panic::{self, AssertUnwindSafe},
+    slice, str,
+    sync::Once,
+};
+
+/// Runs `body`; a panic and an error become a code, the error an object in `error` unless that is NULL.
+pub(crate) fn guard(
+    error: *mut *mut Error,
+    body: impl FnOnce() -> Result<(), Failure>,
+) -> ResultCode {
+    let ended = catch(body).unwrap_or_else(|location| Err(Failure::panicked(&location)));
+    match ended {
+        Ok(()) => ResultCode::Ok,
+        Err(failure) => {
+            let code = failure.code();
+            if let Ok(error) = out(error, "error") {
+                error.write(Box::into_raw(Box::new(failure.into_error())));
+            }
+            code
+        }
+    }
+}
+
+/// [`guard`] for a function that only looks something up.
+pub(crate) fn look_up(body: impl FnOnce() -> Result<(), Failure>) -> ResultCode {
+    guard(std::ptr::null_mut(), body)
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// The default hook prints the message of a panic, which may hold anything. Ours keeps file and line.
+fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if GUARDED.get() {
+                let location = panic.location().map(ToString::to_string);
+                LOCATION.with(|kept| kept.replace(location.unwrap_or_default()));
+            } else {
+                others(panic);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let ended = panic::catch_unwind(AssertUnwindSafe(body));
+    GUARDED.set(false);
+    ended.map_err(|payload| {
+        // Dropping a payload may panic again, and there is nobody left to catch that.
+        std::mem::forget(payload);
+        LOCATION.with(RefCell::take)
+    })
+}
+
+/// A handle or struct that C gave us to read.
+pub(crate) fn reference<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T, Failure> {
+    check(pointer, name)?;
+    // SAFETY: not NULL and aligned; that it is alive and of this type is the caller's promise.
+    Ok(unsafe { &*pointer })
+}
+
+/// A place that C gave us to write to. What stands there before is never read.
+#[derive(Clone, Copy)]
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    pub(crate) fn write(self, value: T) {
+        // SAFETY: `out` has checked the pointer; that there is room is the caller's promise.
+        unsafe { self.0.write(value) }
+    }
+}
+
+pub(crate) fn out<T>(pointer: *mut T, name: &'static str) -> Result<Out<T>, Failure> {
+    check(pointer, name)?;
+    Ok(Out(pointer))
+}
+
+/// The two places for a text or bytes that stay where they are.
+#[derive(Clone, Copy)]
+pub(crate) struct OutText<P>(Out<*const P>, Out<usize>);
+
+impl<P> OutText<P> {
+    /// (NULL, 0) for what is absent.
+    pub(crate) fn write(self, text: Option<&[u8]>) {
+        self.0
+            .write(text.map_or(std::ptr::null(), |text| text.as_ptr().cast()));
+        self.1.write(text.map_or(0, <[u8]>::len));
+    }
+}
+
+pub(crate) fn out_text<P>(text: *mut *const P, len: *mut usize) -> Result<OutText<P>, Failure> {
+    Ok(OutText(out(text, "text")?, out(len, "len")?))
+}
+
+pub(crate) fn bytes<'a, P>(
+    pointer: *const P,
+    len: usize,
+    name: &'static str,
+) -> Result<&'a [u8], Failure> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    check(pointer, name)?;
+    if len > isize::MAX as usize {
+        return Err(Failure::invalid_value(name));
+    }
+    // SAFETY: not NULL, and the length is one that an object can have; the rest is the caller's promise.
+    Ok(unsafe { slice::from_raw_parts(pointer.cast(), len) })
+}
+
+pub(crate) fn text<'a, P>(
+    pointer: *const P,
+    len: usize,
+    name: &'static str,
+) -> Result<&'a str, Failure> {
+    str::from_utf8(bytes(pointer, len, name)?)
+        .map_err(|error| Failure::invalid_utf8(name, error.valid_up_to()))
+}
+
+fn check<T>(pointer: *const T, name: &'static str) -> Result<(), Failure> {
+    if pointer.is_null() {
+        return Err(Failure::null_pointer(name));
+    }
+    if !pointer.is_aligned() {
+        return Err(Failure::invalid_value(name));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_code_that_tells_the_line_and_not_the_message() {
+        let mut error = std::ptr::null_mut();
+        let line = line!() + 1;
+        let code = guard(&mut error, || panic!("secret"));
+        assert_eq!(code, ResultCode::Panic);
+        let error = unsafe { Box::from_raw(error) };
+        let text = error.failure().to_string();
+        assert!(text.contains(&format!("guard.rs:{line}")), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn without_a_place_for_the_error_the_code_is_all_there_is() {
+        let failure = || Err(Failure::invalid_value("x"));
+        assert_eq!(look_up(failure), ResultCode::InvalidValue);
+    }
+}

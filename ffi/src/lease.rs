@@ -1,0 +1,137 @@
+//! Access tokens as objects of the caller.
+
+use crate::{
+    error::Failure,
+    guard::{look_up, out, out_text, reference},
+    raw, ResultCode,
+};
+use safer_ffi::derive_ReprC;
+use std::{ffi::c_char, sync::Arc};
+
+/// An access token with the times it may be used.
+///
+/// Reference counted: freed by the last `svcauth_lease_release`, and the token wiped then. Immutable: any
+/// number of threads may read it.
+#[derive(Debug)]
+pub struct Lease(svcauth_core::client::Lease);
+
+/// A text of a lease.
+#[derive_ReprC]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseText {
+    /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1). A secret.
+    Value = 1,
+    /// The client it was issued to, as far as known.
+    ClientId = 2,
+    /// Its `sub` claim, unverified, where the token is a JWT.
+    Subject = 3,
+}
+
+/// The numbers of a lease. Frozen: a later version adds functions, not members.
+///
+/// All times are in milliseconds, and but for the last on the program's monotonic clock.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseInfo {
+    /// Names the token without telling it; the same in every process.
+    pub id: u64,
+    /// When the client refreshes it.
+    pub refresh_at_ms: u64,
+    /// Until when the program serves it from its own memory without asking the client again.
+    pub ask_at_ms: u64,
+    /// Until when it is served at all: its expiry less a margin.
+    pub serve_until_ms: u64,
+    /// When it expires.
+    pub expires_at_ms: u64,
+    /// When it expires, since 1970-01-01T00:00:00Z.
+    pub expires_at_wall_ms: u64,
+    /// How many scopes were granted.
+    pub scopes: u32,
+}
+
+impl Lease {
+    /// A handle with one reference, which the receiver gives back.
+    pub(crate) fn hand_out(lease: &svcauth_core::client::Lease) -> *mut Lease {
+        Arc::into_raw(Arc::new(Lease(lease.clone()))).cast_mut()
+    }
+}
+
+/// Gives a text of a lease: (NULL, 0) where it has none. It stays until the last reference is released.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_lease_get_text(
+    lease: *const Lease,
+    which: LeaseText_Layout,
+    text: *mut *const c_char,
+    len: *mut usize,
+) -> ResultCode {
+    look_up(|| {
+        let lease = &reference(lease, "lease")?.0;
+        let which: LeaseText = raw(which, "which")?;
+        let value = match which {
+            LeaseText::Value => Some(lease.value()),
+            LeaseText::ClientId => lease.client_id(),
+            LeaseText::Subject => lease.subject(),
+        };
+        out_text(text, len)?.write(value.map(str::as_bytes));
+        Ok(())
+    })
+}
+
+/// Gives the numbers of a lease.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_lease_get_info(
+    lease: *const Lease,
+    info: *mut LeaseInfo,
+) -> ResultCode {
+    look_up(|| {
+        let lease = &reference(lease, "lease")?.0;
+        out(info, "info")?.write(LeaseInfo {
+            id: lease.id().as_u64(),
+            refresh_at_ms: lease.refresh_at_ms(),
+            ask_at_ms: lease.ask_at_ms(),
+            serve_until_ms: lease.serve_until_ms(),
+            expires_at_ms: lease.expires_at_ms(),
+            expires_at_wall_ms: lease.expires_at_wall_ms(),
+            scopes: u32::try_from(lease.scopes().len()).unwrap_or(u32::MAX),
+        });
+        Ok(())
+    })
+}
+
+/// Gives the scope at `index`, from 0. It stays until the last reference is released.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_lease_scope(
+    lease: *const Lease,
+    index: u32,
+    text: *mut *const c_char,
+    len: *mut usize,
+) -> ResultCode {
+    look_up(|| {
+        let lease = &reference(lease, "lease")?.0;
+        let text = out_text(text, len)?;
+        let scope = lease.scopes().get(index as usize);
+        text.write(Some(scope.ok_or_else(Failure::out_of_range)?.as_bytes()));
+        Ok(())
+    })
+}
+
+/// Takes one more reference, for a thread or structure of its own.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_lease_retain(lease: *const Lease) -> ResultCode {
+    look_up(|| {
+        reference(lease, "lease")?;
+        // SAFETY: it came from Arc::into_raw, and the caller holds a reference.
+        unsafe { Arc::increment_strong_count(lease) };
+        Ok(())
+    })
+}
+
+/// Gives a reference back; NULL is nothing to give back.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_lease_release(lease: *const Lease) {
+    if !lease.is_null() {
+        // SAFETY: it came from Arc::into_raw, and the caller holds a reference.
+        drop(unsafe { Arc::from_raw(lease) });
+    }
+}

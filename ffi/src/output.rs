@@ -1,0 +1,502 @@
+//! What comes out of a poll, as an object of the caller.
+
+use crate::{
+    client::number_of,
+    error::{Error, Failure},
+    guard::{look_up, out, out_text, reference},
+    lease::Lease,
+    raw, ResultCode,
+};
+use safer_ffi::derive_ReprC;
+use std::ffi::c_char;
+use svcauth_core::{
+    client::{self as core, Task, TaskKind},
+    config::SecretReference,
+    Level,
+};
+
+/// Something that the client wants of the program: a task to do, the news of a lease, an event.
+///
+/// Owned by whoever got it, freed by `svcauth_output_free`, which wipes what was secret. It does not depend on
+/// the client. Immutable: any number of threads may read it.
+#[derive(Debug)]
+pub struct Output {
+    inner: core::Output,
+    /// The event as JSON.
+    json: String,
+}
+
+/// What an output is.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputKind {
+    /// A token came, went or could not be had: `svcauth_output_lease_change`.
+    Lease = 1,
+    /// Something happened, for the log: text event.
+    Event = 2,
+    /// A task: send the request as it is, and follow no redirect. `svcauth_output_send`, texts method, url and
+    /// body, `svcauth_output_header`. Answer: response or send_failed.
+    Send = 3,
+    /// A task: read a secret. `svcauth_output_secret_kind`, text secret. Answer: bytes or failed.
+    ReadSecret = 4,
+    /// A task: take fresh bytes from the system's generator. `svcauth_output_random`. Answer: bytes or failed.
+    Random = 5,
+    /// A task: use the durable store. `svcauth_output_store`, texts key and value. Answer: record or store, or
+    /// failed.
+    Store = 6,
+    /// A task of a kind that this version of the library cannot describe. Answer: unsupported.
+    OtherTask = 7,
+}
+
+/// A text of an output.
+#[derive_ReprC]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputText {
+    /// Send: the method of the request.
+    Method = 1,
+    /// Send: the absolute URL of the request.
+    Url = 2,
+    /// Send: the body of the request; empty where there is none. A secret.
+    Body = 3,
+    /// Read a secret: the file, the variable or the name.
+    Secret = 4,
+    /// Store: the name of the record.
+    Key = 5,
+    /// Store, put: the bytes to write. A secret.
+    Value = 6,
+    /// Event: one JSON object; its member `event` is the event's name.
+    Event = 7,
+    /// Lease: whose, 32 bytes and not a text; absent for the service's own.
+    Subject = 8,
+}
+
+/// What all tasks have. Frozen: a later version adds functions, not members.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TaskInfo {
+    /// Names the task in its answer; never used again by this client.
+    pub id: u64,
+    /// From here on, by the monotonic clock, the client takes it for failed and ignores its answer.
+    pub deadline_ms: u64,
+}
+
+/// How to send a request. Frozen: a later version adds functions, not members.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SendInfo {
+    /// How long it may take from the first byte sent to the last received, in milliseconds.
+    pub timeout_ms: u64,
+    /// How large the response's body may be, in bytes.
+    pub max_bytes: u64,
+    /// How many header fields the request has.
+    pub headers: u32,
+}
+
+/// Where a secret is.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// In a file.
+    File = 1,
+    /// In an environment variable.
+    Environment = 2,
+    /// Where the program's own source knows it by this name.
+    Callback = 3,
+}
+
+/// What is done with a record of the store. A record's version is 0 while it does not exist, and another
+/// number after each write.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreOperation {
+    /// Read it. Answer: record.
+    Get = 1,
+    /// Write it if it still has the version given. Answer: stored or conflict. What was written survives a
+    /// crash of the process or the machine before the answer is given.
+    Put = 2,
+    /// Lock it against other processes, for `ttl_ms` at most. Answer: locked or held.
+    Lock = 3,
+    /// Give the lock back. Answer: done, also when the fence is no longer valid.
+    Unlock = 4,
+}
+
+/// How to use the store. Frozen: a later version adds functions, not members.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct StoreInfo {
+    /// Put: the version that the record must have.
+    pub version: u64,
+    /// Lock: when it ends by itself, in milliseconds.
+    pub ttl_ms: u64,
+    /// Unlock: what the answer locked gave.
+    pub fence: u64,
+    /// What to do.
+    pub operation: StoreOperation,
+}
+
+/// What has become of a token.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseState {
+    /// `svcauth_output_lease` gives it: for those who wait, and for all until its `ask_at_ms`.
+    Ready = 1,
+    /// `svcauth_output_lease` gives it, for those who wait now and for nobody else.
+    Once = 2,
+    /// The last one must not be served any more; ask the client.
+    Cleared = 3,
+    /// None can be had now; `svcauth_output_error` says why, for those who wait.
+    Failed = 4,
+}
+
+/// A change of a token. Frozen: a later version adds functions, not members.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseChangeInfo {
+    /// The number of the target.
+    pub target: u32,
+    /// What is the case now.
+    pub state: LeaseState,
+}
+
+/// How much an event matters.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventLevel {
+    /// The normal course.
+    Info = 1,
+    /// Something is wrong and calls still work.
+    Warn = 2,
+    /// Calls fail, or a person has to act.
+    Error = 3,
+}
+
+/// Gives the kind of an output.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_get_kind(
+    output: *const Output,
+    kind: *mut OutputKind,
+) -> ResultCode {
+    look_up(|| {
+        let output = reference(output, "output")?;
+        out(kind, "kind")?.write(match &output.inner {
+            core::Output::Lease(_) => OutputKind::Lease,
+            core::Output::Task(task) => match task.kind {
+                TaskKind::Send { .. } => OutputKind::Send,
+                TaskKind::ReadSecret { .. } => OutputKind::ReadSecret,
+                TaskKind::Random { .. } => OutputKind::Random,
+                TaskKind::Store { .. } => OutputKind::Store,
+                _ => OutputKind::OtherTask,
+            },
+            _ => OutputKind::Event,
+        });
+        Ok(())
+    })
+}
+
+/// Gives a text of an output: (NULL, 0) where it is absent. It stays until the output is freed.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_get_text(
+    output: *const Output,
+    which: OutputText_Layout,
+    text: *mut *const c_char,
+    len: *mut usize,
+) -> ResultCode {
+    look_up(|| {
+        let output = reference(output, "output")?;
+        let which: OutputText = raw(which, "which")?;
+        let text = out_text(text, len)?;
+        text.write(output.text(which).ok_or_else(Failure::wrong_kind)?);
+        Ok(())
+    })
+}
+
+/// Gives what all tasks have.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_task(
+    output: *const Output,
+    info: *mut TaskInfo,
+) -> ResultCode {
+    look_up(|| {
+        let task = reference(output, "output")?.task()?;
+        out(info, "info")?.write(TaskInfo {
+            id: task.id.0,
+            deadline_ms: task.deadline_ms,
+        });
+        Ok(())
+    })
+}
+
+/// Gives how to send the request.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_send(
+    output: *const Output,
+    info: *mut SendInfo,
+) -> ResultCode {
+    look_up(|| match &reference(output, "output")?.task()?.kind {
+        TaskKind::Send {
+            request,
+            timeout_ms,
+            max_bytes,
+        } => {
+            out(info, "info")?.write(SendInfo {
+                timeout_ms: *timeout_ms,
+                max_bytes: *max_bytes as u64,
+                headers: u32::try_from(request.headers.len()).unwrap_or(u32::MAX),
+            });
+            Ok(())
+        }
+        _ => Err(Failure::wrong_kind()),
+    })
+}
+
+/// Gives the header field at `index` of the request, from 0. Each name stands there once. Both texts stay
+/// until the output is freed; the value may be a secret.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_header(
+    output: *const Output,
+    index: u32,
+    name: *mut *const c_char,
+    name_len: *mut usize,
+    value: *mut *const c_char,
+    value_len: *mut usize,
+) -> ResultCode {
+    look_up(|| {
+        let (name, value) = (out_text(name, name_len)?, out_text(value, value_len)?);
+        match &reference(output, "output")?.task()?.kind {
+            TaskKind::Send { request, .. } => {
+                let header = request.headers.get(index as usize);
+                let header = header.ok_or_else(Failure::out_of_range)?;
+                name.write(Some(header.name.as_bytes()));
+                value.write(Some(header.value.as_bytes()));
+                Ok(())
+            }
+            _ => Err(Failure::wrong_kind()),
+        }
+    })
+}
+
+/// Gives where the secret is; its name is a text.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_secret_kind(
+    output: *const Output,
+    kind: *mut SecretKind,
+) -> ResultCode {
+    look_up(|| {
+        let output = reference(output, "output")?;
+        let kind = out(kind, "kind")?;
+        kind.write(match &output.task()?.kind {
+            TaskKind::ReadSecret { reference } => match reference {
+                SecretReference::File(_) => SecretKind::File,
+                SecretReference::Env(_) => SecretKind::Environment,
+                SecretReference::Callback(_) => SecretKind::Callback,
+                _ => return Err(Failure::wrong_kind()),
+            },
+            _ => return Err(Failure::wrong_kind()),
+        });
+        Ok(())
+    })
+}
+
+/// Gives how many random bytes are wanted.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_random(
+    output: *const Output,
+    bytes: *mut u64,
+) -> ResultCode {
+    look_up(|| {
+        let output = reference(output, "output")?;
+        let out = out(bytes, "bytes")?;
+        match output.task()?.kind {
+            TaskKind::Random { bytes } => out.write(bytes as u64),
+            _ => return Err(Failure::wrong_kind()),
+        }
+        Ok(())
+    })
+}
+
+/// Gives how to use the store; the record's name and new content are texts.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_store(
+    output: *const Output,
+    info: *mut StoreInfo,
+) -> ResultCode {
+    look_up(|| {
+        let output = reference(output, "output")?;
+        let info = out(info, "info")?;
+        let TaskKind::Store { operation, .. } = &output.task()?.kind else {
+            return Err(Failure::wrong_kind());
+        };
+        let mut store = StoreInfo {
+            version: 0,
+            ttl_ms: 0,
+            fence: 0,
+            operation: StoreOperation::Get,
+        };
+        match operation {
+            core::StoreOperation::Get => {}
+            core::StoreOperation::PutIf { version, .. } => {
+                store.operation = StoreOperation::Put;
+                store.version = *version;
+            }
+            core::StoreOperation::Lock { ttl_ms } => {
+                store.operation = StoreOperation::Lock;
+                store.ttl_ms = *ttl_ms;
+            }
+            core::StoreOperation::Unlock { fence } => {
+                store.operation = StoreOperation::Unlock;
+                store.fence = *fence;
+            }
+            _ => return Err(Failure::wrong_kind()),
+        }
+        info.write(store);
+        Ok(())
+    })
+}
+
+/// Gives what has become of which token; whose it is is a text.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_lease_change(
+    output: *const Output,
+    info: *mut LeaseChangeInfo,
+) -> ResultCode {
+    look_up(|| {
+        let change = reference(output, "output")?.lease_change()?;
+        let info = out(info, "info")?;
+        info.write(LeaseChangeInfo {
+            target: number_of(change.target),
+            state: match &change.state {
+                core::LeaseState::Ready(_) => LeaseState::Ready,
+                core::LeaseState::Once(_) => LeaseState::Once,
+                core::LeaseState::Failed { .. } => LeaseState::Failed,
+                _ => LeaseState::Cleared,
+            },
+        });
+        Ok(())
+    })
+}
+
+/// Gives the lease of a change in state ready or once, with a reference for the caller:
+/// `svcauth_lease_release`.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_lease(
+    output: *const Output,
+    lease: *mut *mut Lease,
+) -> ResultCode {
+    look_up(|| {
+        let change = reference(output, "output")?.lease_change()?;
+        let out = out(lease, "lease")?;
+        match &change.state {
+            core::LeaseState::Ready(lease) | core::LeaseState::Once(lease) => {
+                out.write(Lease::hand_out(lease));
+                Ok(())
+            }
+            _ => Err(Failure::wrong_kind()),
+        }
+    })
+}
+
+/// Gives why a change is in state failed, as an error that the caller frees.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_error(
+    output: *const Output,
+    error: *mut *mut Error,
+) -> ResultCode {
+    look_up(|| {
+        let change = reference(output, "output")?.lease_change()?;
+        let out = out(error, "error")?;
+        match &change.state {
+            core::LeaseState::Failed { error, retry_at_ms } => {
+                let failure = Failure::failed_until(error.clone(), *retry_at_ms);
+                out.write(Box::into_raw(Box::new(failure.into_error())));
+                Ok(())
+            }
+            _ => Err(Failure::wrong_kind()),
+        }
+    })
+}
+
+/// Gives how much an event matters.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_event_level(
+    output: *const Output,
+    level: *mut EventLevel,
+) -> ResultCode {
+    look_up(|| {
+        let output = reference(output, "output")?;
+        let level = out(level, "level")?;
+        let core::Output::Event(event) = &output.inner else {
+            return Err(Failure::wrong_kind());
+        };
+        level.write(match event.level() {
+            Level::Info => EventLevel::Info,
+            Level::Warn => EventLevel::Warn,
+            _ => EventLevel::Error,
+        });
+        Ok(())
+    })
+}
+
+/// Frees an output; NULL is nothing to free. A task is not answered by it.
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) {
+    if !output.is_null() {
+        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
+        drop(unsafe { Box::from_raw(output) });
+    }
+}
+
+impl Output {
+    pub(crate) fn hand_out(inner: core::Output) -> *mut Output {
+        let json = match &inner {
+            core::Output::Event(event) => serde_json::to_string(event).unwrap_or_default(),
+            _ => String::new(),
+        };
+        Box::into_raw(Box::new(Output { inner, json }))
+    }
+
+    fn task(&self) -> Result<&Task, Failure> {
+        match &self.inner {
+            core::Output::Task(task) => Ok(task),
+            _ => Err(Failure::wrong_kind()),
+        }
+    }
+
+    fn lease_change(&self) -> Result<&core::LeaseChange, Failure> {
+        match &self.inner {
+            core::Output::Lease(change) => Ok(change),
+            _ => Err(Failure::wrong_kind()),
+        }
+    }
+
+    /// None where an output of this kind has no such text; an inner none where it has and it is absent.
+    fn text(&self, which: OutputText) -> Option<Option<&[u8]>> {
+        let text = match (&self.inner, which) {
+            (core::Output::Event(_), OutputText::Event) => self.json.as_bytes(),
+            (core::Output::Lease(change), OutputText::Subject) => {
+                return Some(change.subject.as_ref().map(|id| id.as_bytes().as_slice()));
+            }
+            (core::Output::Task(task), which) => match (&task.kind, which) {
+                (TaskKind::Send { request, .. }, OutputText::Method) => {
+                    request.method.as_str().as_bytes()
+                }
+                (TaskKind::Send { request, .. }, OutputText::Url) => request.url.as_bytes(),
+                (TaskKind::Send { request, .. }, OutputText::Body) => request.body.expose(),
+                (TaskKind::ReadSecret { reference }, OutputText::Secret) => match reference {
+                    SecretReference::File(name)
+                    | SecretReference::Env(name)
+                    | SecretReference::Callback(name) => name.as_bytes(),
+                    _ => return None,
+                },
+                (TaskKind::Store { key, .. }, OutputText::Key) => key.as_bytes(),
+                (TaskKind::Store { operation, .. }, OutputText::Value) => match operation {
+                    core::StoreOperation::PutIf { value, .. } => value.expose(),
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Some(text))
+    }
+}
