@@ -111,18 +111,22 @@ impl Token {
         self.wanted = true;
         if let Some(lease) = self.servable(now) {
             let lease = lease.clone();
-            if now >= lease.refresh_at_ms() {
+            // With a newer lease at hand that is tried again soon, another one would be refused like it.
+            if now >= lease.refresh_at_ms() && self.newer.is_none() {
                 self.want_fetch(config, now);
             }
             return State::Ready(lease);
         }
         if let Some(failed) = &self.failed
-            && failed.answered && now < failed.retry_at && self.fetch.is_none() {
-                return State::Failed {
-                    error: failed.error.clone(),
-                    retry_at_ms: failed.retry_at,
-                };
-            }
+            && failed.answered
+            && now < failed.retry_at
+            && self.fetch.is_none()
+        {
+            return State::Failed {
+                error: failed.error.clone(),
+                retry_at_ms: failed.retry_at,
+            };
+        }
         self.waiting = true;
         self.want_fetch(config, now);
         State::Pending
@@ -137,9 +141,7 @@ impl Token {
             .clone()
             .filter(|lease| now < lease.serve_until_ms())
         else {
-            self.waiting = true;
-            self.want_fetch(config, now);
-            return Rejection::Wait;
+            return self.reject_without_lease(config, now);
         };
         if self.suspect {
             self.waiting = true;
@@ -189,6 +191,27 @@ impl Token {
         self.waiting = true;
         self.want_fetch(config, now);
         self.announce(LeaseState::Cleared, io);
+        Rejection::Wait
+    }
+
+    /// The refused lease has expired, or was for its caller alone.
+    fn reject_without_lease(&mut self, config: &Config, now: u64) -> Rejection {
+        let cooldown = config.schedule.rejection_cooldown_ms;
+        let cooling = self
+            .acted_at
+            .is_some_and(|at| now < at.saturating_add(cooldown));
+        let backing_off = self
+            .failed
+            .as_ref()
+            .is_some_and(|failed| failed.answered && now < failed.retry_at);
+        if self.fetch.is_none() && (backing_off || cooling && self.due.is_none()) {
+            return Rejection::Deliver;
+        }
+        if self.fetch.is_none() {
+            self.acted_at = Some(now);
+        }
+        self.waiting = true;
+        self.want_fetch(config, now);
         Rejection::Wait
     }
 
@@ -325,15 +348,17 @@ impl Token {
     /// The reason for the last failure may be gone.
     pub(crate) fn retry_now(&mut self, now: u64) {
         if let Some(failed) = self.failed.take()
-            && self.fetch.is_none() && (self.wanted || self.waiting) {
-                self.due = Some(now);
-                // Until the attempt has ended callers wait for it.
-                self.failed = Some(Failed {
-                    retry_at: now,
-                    kind: Backoff::Trouble,
-                    ..failed
-                });
-            }
+            && self.fetch.is_none()
+            && (self.wanted || self.waiting)
+        {
+            self.due = Some(now);
+            // Until the attempt has ended callers wait for it.
+            self.failed = Some(Failed {
+                retry_at: now,
+                kind: Backoff::Trouble,
+                ..failed
+            });
+        }
     }
 
     /// Lets the fetch under way go on.
@@ -363,9 +388,10 @@ impl Token {
             .get(self.target)
             .and_then(subject_reference);
         if let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference))
-            && self.memory.refused_subject.as_ref() != Some(&secret) {
-                self.retry_now(parts.io.now.mono_ms);
-            }
+            && self.memory.refused_subject.as_ref() != Some(&secret)
+        {
+            self.retry_now(parts.io.now.mono_ms);
+        }
     }
 
     fn drive(&mut self, answer: Option<(TaskId, Outcome)>, parts: &mut Parts<'_>) {
@@ -483,8 +509,10 @@ impl Token {
         let now = io.now.mono_ms;
         let waited = core::mem::take(&mut self.waiting);
         if lease.serve_until_ms() <= now {
-            self.current = None;
-            self.suspect = false;
+            // It is for those who wait and for nobody else; what is still good stays in use.
+            if core::mem::take(&mut self.suspect) {
+                self.current = None;
+            }
             self.due = None;
             if waited {
                 self.announce(LeaseState::Once(lease), io);
@@ -540,14 +568,15 @@ impl Token {
             )),
         };
         if core::mem::take(&mut self.suspect)
-            && let Some(lease) = self.current.clone() {
-                self.acted_at = Some(now);
-                io.event(Event::SuspectRestored {
-                    target: self.name(config),
-                    lease: lease.id(),
-                });
-                self.announce(LeaseState::Ready(lease), io);
-            }
+            && let Some(lease) = self.current.clone()
+        {
+            self.acted_at = Some(now);
+            io.event(Event::SuspectRestored {
+                target: self.name(config),
+                lease: lease.id(),
+            });
+            self.announce(LeaseState::Ready(lease), io);
+        }
         let serving = self.servable(now).is_some();
         io.event(Event::RefreshFailed {
             target: self.name(config),
