@@ -51,8 +51,8 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Memory {
     /// A refresh token that may be used again, or one that could not be saved.
     pub(crate) refresh_token: Option<RefreshToken>,
-    /// The subject token that the server refused last.
-    pub(crate) refused_subject: Option<Secret>,
+    /// The subject token that was read last.
+    pub(crate) subject_seen: Option<Secret>,
 }
 
 /// A token that came.
@@ -446,12 +446,11 @@ impl Fetch {
             return fail(mismatched());
         };
         match outcome.into_secret(subject_token) {
-            Ok(token)
-                if self.subject_read_again && memory.refused_subject.as_ref() == Some(&token) =>
-            {
-                fail(self.refusal.take().unwrap_or_else(mismatched))
-            }
             Ok(token) => {
+                let before = memory.subject_seen.replace(token.clone());
+                if self.subject_read_again && before.as_ref() == Some(&token) {
+                    return fail(self.refusal.take().unwrap_or_else(mismatched));
+                }
                 self.subject_token = Some(token);
                 self.stage = Stage::Authenticate;
                 None
@@ -623,7 +622,6 @@ impl Fetch {
             parts.credentials.accepted(using, parts.io);
             parts.registration.accepted();
         }
-        memory.refused_subject = None;
         let next = match &answer.refresh_token {
             Some(value) => Some(RefreshToken {
                 value: value.clone(),
@@ -635,6 +633,8 @@ impl Fetch {
                         .saturating_add(life.saturating_mul(1000))
                 }),
             }),
+            // Sent once is spent: only one that may be sent again outlives an answer without another.
+            None if refresh_tokens(job) == RefreshTokens::OneUse => None,
             None => self.refresh_token.clone(),
         };
         match (refresh_tokens(job), next) {
@@ -716,7 +716,7 @@ impl Fetch {
         if let (Subject::Service, Grant::TokenExchange { subject_token, .. }) =
             (job.subject, &job.target.grant)
         {
-            memory.refused_subject = self.subject_token.take();
+            self.subject_token = None;
             let inline = matches!(subject_token, SecretReference::Value(_));
             if !self.subject_read_again && !inline {
                 self.subject_read_again = true;

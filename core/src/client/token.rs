@@ -379,17 +379,21 @@ impl Token {
     }
 
     fn looked(&mut self, outcome: Outcome, parts: &mut Parts<'_>) {
-        if let Some(failed) = &mut self.failed {
-            failed.looking = None;
-        }
+        let Some(failed) = &mut self.failed else {
+            return;
+        };
+        failed.looking = None;
+        let was_unavailable = failed.error.code() == Code::SecretUnavailable;
         let reference = parts
             .config
             .targets
             .get(self.target)
             .and_then(subject_reference);
-        if let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference))
-            && self.memory.refused_subject.as_ref() != Some(&secret)
-        {
+        let Some(Ok(secret)) = reference.map(|reference| outcome.into_secret(reference)) else {
+            return;
+        };
+        let before = self.memory.subject_seen.replace(secret.clone());
+        if was_unavailable || before.is_some_and(|before| before != secret) {
             self.retry_now(parts.io.now.mono_ms);
         }
     }
