@@ -1,0 +1,532 @@
+//! A host as thin as a real one: cells that serve leases, a wait list with deadlines, tasks that are done
+//! somewhere else. Every answer of the client is held against the watch.
+
+use crate::{
+    setup::{ISSUER, Kind, PLANTED},
+    watch::{Key, Watch},
+    world::{Call, Happening, World},
+};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use svcauth_core::{
+    Client, Error, Event,
+    client::{
+        Calls, Capabilities, Lease, LeaseChange, LeaseState, Output, Outcome, Rejection, State, Subject,
+        SubjectId, TargetId, TaskId,
+    },
+    config::SecretReference,
+};
+
+/// Outputs of the client after one call into it.
+const MOST_OUTPUTS: usize = 200;
+
+pub(crate) struct Process {
+    pub(crate) service: usize,
+    pub(crate) machine: usize,
+    pub(crate) store: Option<usize>,
+    pub(crate) incarnation: u32,
+    pub(crate) client: Option<Client>,
+    pub(crate) calls: Option<Arc<Calls>>,
+    pub(crate) cells: BTreeMap<(usize, Option<SubjectId>), Lease>,
+    pub(crate) waiters: BTreeMap<u64, Waiter>,
+    pub(crate) watch: Watch,
+    pub(crate) last_task: Option<TaskId>,
+    /// Whether it has got a token from the server in this life.
+    pub(crate) works: bool,
+    /// Whether metadata has named the client's endpoints.
+    pub(crate) discovered: bool,
+    next_waiter: u64,
+    wake: u64,
+    wake_at: Option<u64>,
+}
+
+pub(crate) struct Waiter {
+    target: usize,
+    user: Option<String>,
+    /// By the monotonic clock.
+    deadline: u64,
+    want: Want,
+}
+
+/// Why somebody wants a lease.
+#[derive(Clone)]
+pub(crate) enum Want {
+    Token,
+    Call,
+    Patient(usize),
+    /// To make a call again.
+    Retry(Call),
+}
+
+impl Process {
+    pub(crate) fn new(service: usize, machine: usize, store: Option<usize>) -> Process {
+        Process {
+            service,
+            machine,
+            store,
+            incarnation: 0,
+            client: None,
+            calls: None,
+            cells: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            watch: Watch::default(),
+            last_task: None,
+            works: false,
+            discovered: false,
+            next_waiter: 0,
+            wake: 0,
+            wake_at: None,
+        }
+    }
+
+    pub(crate) fn crash(&mut self) {
+        self.client = None;
+        self.cells.clear();
+        self.waiters.clear();
+        self.watch = Watch::default();
+        self.works = false;
+        self.discovered = false;
+    }
+}
+
+impl World {
+    pub(crate) fn start_process(&mut self, p: usize) {
+        if self.processes[p].client.is_some() {
+            return;
+        }
+        let now = self.clock(p);
+        let seed = self.random.next();
+        let config = self.services[self.processes[p].service].config.clone();
+        let mut capabilities = Capabilities::none();
+        capabilities.secret_files = true;
+        capabilities.durable_store = self.processes[p].store.is_some();
+        let process = &mut self.processes[p];
+        process.crash();
+        process.incarnation += 1;
+        match Client::new(config, capabilities, seed, now) {
+            Ok(client) => {
+                process.calls = Some(client.calls());
+                process.client = Some(client);
+            }
+            Err(error) => return self.fail(format!("p{p}: {error}")),
+        }
+        self.tell(|| format!("p{p} starts"));
+        let life = self.life(p);
+        let at = self.now + self.random.below(1_000);
+        self.at(at, Happening::Traffic(life));
+        self.settle(p);
+    }
+
+    pub(crate) fn target_id(&self, p: usize, target: usize) -> Option<TargetId> {
+        self.processes[p].client.as_ref()?.targets().nth(target)
+    }
+
+    fn key(&self, p: usize, target: usize, user: Option<&str>) -> Key {
+        let owner = self.services[self.processes[p].service].targets[target].owner;
+        (owner, user.map(SubjectId::of))
+    }
+
+    /// A caller wants a token: from the cell if it is fresh, else from the client, else it waits.
+    pub(crate) fn ask(&mut self, p: usize, target: usize, user: Option<String>, wait_ms: u64, want: Want) {
+        let now = self.clock(p);
+        let subject_id = user.as_deref().map(SubjectId::of);
+        if let Some(lease) = self.processes[p].cells.get(&(target, subject_id)).cloned()
+            && now.mono_ms < lease.ask_at_ms()
+        {
+            self.saw("(served from the cell)");
+            return self.hand_over(p, target, user, lease, want);
+        }
+        let Some(id) = self.target_id(p, target) else { return };
+        let key = self.key(p, target, user.as_deref());
+        self.processes[p].watch.wanted(key);
+        let subject = user.as_deref().map_or(Subject::Service, Subject::User);
+        let Some(client) = &mut self.processes[p].client else { return };
+        let state = client.token(id, subject, now);
+        self.tell(|| format!("p{p} t{target} asked{}: {}", if user.is_some() { " (user)" } else { "" }, brief(&state)));
+        let verdict = self.processes[p].watch.answered(key, &state, now.mono_ms);
+        self.judge(p, verdict);
+        match state {
+            State::Ready(lease) => self.hand_over(p, target, user, lease, want),
+            State::Failed { error, retry_at_ms } => self.told(p, &error, retry_at_ms, &want),
+            _ => {
+                self.saw("(waits)");
+                self.wait(p, Waiter { target, user, deadline: now.mono_ms + wait_ms, want });
+            }
+        }
+        self.settle(p);
+    }
+
+    fn wait(&mut self, p: usize, waiter: Waiter) {
+        let deadline = self.machines[self.processes[p].machine].true_ms(waiter.deadline).max(self.now);
+        let process = &mut self.processes[p];
+        process.next_waiter += 1;
+        let id = process.next_waiter;
+        process.waiters.insert(id, waiter);
+        let life = self.life(p);
+        self.at(deadline, Happening::Deadline(life, id));
+    }
+
+    /// A caller's own deadline: it hears of it whatever the client does.
+    pub(crate) fn give_up(&mut self, p: usize, id: u64) {
+        let now = self.clock(p).mono_ms;
+        match self.processes[p].waiters.get(&id) {
+            Some(waiter) if waiter.deadline > now => {
+                let at = self.machines[self.processes[p].machine].true_ms(waiter.deadline);
+                let life = self.life(p);
+                return self.at(at, Happening::Deadline(life, id));
+            }
+            Some(_) => {}
+            None => return,
+        }
+        let Some(waiter) = self.forget_waiter(p, id) else { return };
+        match waiter.want {
+            Want::Retry(call) => {
+                if let Some(Rejection::Retry(lease)) = self.reject(p, &call, false) {
+                    self.send_call(p, Call { lease: lease.id(), value: lease.value().to_owned(), replayable: false, ..call });
+                }
+                self.settle(p);
+            }
+            Want::Patient(patient) => self.at(self.now, Happening::AskAgain { patient }),
+            Want::Token | Want::Call => self.saw("(gave up)"),
+        }
+    }
+
+    fn told(&mut self, p: usize, error: &Error, retry_at: u64, want: &Want) {
+        self.saw("(told of a failure)");
+        self.check_secrets(p, &format!("{error} {error:?}"));
+        if let Want::Patient(patient) = want {
+            let at = self.machines[self.processes[p].machine].true_ms(retry_at).max(self.now + 1);
+            self.at(at, Happening::AskAgain { patient: *patient });
+        }
+    }
+
+    pub(crate) fn ask_patiently(&mut self, patient: usize) {
+        let Some(entry) = self.patient.get(patient).filter(|entry| !entry.served) else { return };
+        let (p, target, user) = (entry.process, entry.target, entry.user.clone());
+        self.ask(p, target, user, 600_000, Want::Patient(patient));
+    }
+
+    fn hand_over(&mut self, p: usize, target: usize, user: Option<String>, lease: Lease, want: Want) {
+        match want {
+            Want::Token => {}
+            Want::Patient(patient) => {
+                if let Some(entry) = self.patient.get_mut(patient) {
+                    entry.served = true;
+                }
+            }
+            Want::Call => {
+                let deadline = self.clock(p).mono_ms + 5_000;
+                let call = Call {
+                    target,
+                    user,
+                    lease: lease.id(),
+                    value: lease.value().to_owned(),
+                    replayable: true,
+                    deadline,
+                };
+                self.send_call(p, call);
+            }
+            Want::Retry(_) => {}
+        }
+    }
+
+    fn send_call(&mut self, p: usize, call: Call) {
+        let life = self.life(p);
+        let at = self.now + self.random.between(1, 30);
+        self.at(at, Happening::CallArrives { life, call });
+    }
+
+    /// The called service answered.
+    pub(crate) fn call_answered(&mut self, p: usize, call: Call, status: u16, challenge: &'static str) {
+        use svcauth_core::client::{Answered, Decision};
+        let (Some(target), Some(calls)) = (self.target_id(p, call.target), self.processes[p].calls.clone()) else {
+            return;
+        };
+        let subject = call.user.as_deref().map_or(Subject::Service, Subject::User);
+        let decision = Decision::Lease { target, subject };
+        let answered = calls.answered(&decision, status, std::iter::once(challenge), call.replayable);
+        if answered == Answered::Deliver {
+            return;
+        }
+        let answer = self.reject(p, &call, true);
+        match (answered, answer) {
+            (Answered::Retry, Some(Rejection::Retry(lease))) => {
+                self.saw("(call made again)");
+                self.send_call(p, Call { lease: lease.id(), value: lease.value().to_owned(), replayable: false, ..call });
+            }
+            (Answered::Retry, Some(Rejection::Wait)) => {
+                let (target, user, deadline) = (call.target, call.user.clone(), call.deadline);
+                self.wait(p, Waiter { target, user, deadline, want: Want::Retry(call) });
+            }
+            _ => {}
+        }
+        self.settle(p);
+    }
+
+    /// Reports a refused lease; `first` unless it is a caller that waited.
+    fn reject(&mut self, p: usize, call: &Call, first: bool) -> Option<Rejection> {
+        let now = self.clock(p);
+        let id = self.target_id(p, call.target)?;
+        let key = self.key(p, call.target, call.user.as_deref());
+        if first {
+            self.processes[p].watch.wanted(key);
+        }
+        let subject = call.user.as_deref().map_or(Subject::Service, Subject::User);
+        let answer = self.processes[p].client.as_mut()?.reject(id, subject, call.lease, now);
+        self.tell(|| format!("p{p} t{} rejected {}: {answer:?}", call.target, call.lease));
+        let verdict = self.processes[p].watch.rejected(key, call.lease, &answer, now.mono_ms);
+        self.judge(p, verdict);
+        Some(answer)
+    }
+
+    pub(crate) fn answer(&mut self, p: usize, task: TaskId, outcome: Outcome, meaning: Option<crate::server::Meaning>) {
+        let now = self.clock(p);
+        let note = if self.is_telling() { format!("{outcome:?}") } else { String::new() };
+        let Some(client) = &mut self.processes[p].client else { return };
+        let done = client.complete(task, outcome, now);
+        self.tell(|| format!("p{p} task {task:?} answered: {note} {done:?}"));
+        let verdict = self.processes[p].watch.completed(task, done, meaning, now.mono_ms);
+        self.judge(p, verdict);
+        self.settle(p);
+    }
+
+    pub(crate) fn wake(&mut self, p: usize, stamp: u64) {
+        let now = self.clock(p).mono_ms;
+        let process = &self.processes[p];
+        if process.wake != stamp {
+            return;
+        }
+        match process.wake_at {
+            Some(at) if at > now => self.schedule_wake(p, at),
+            _ => {
+                if self.settle(p) == 0 {
+                    let tokens = self.tokens(p);
+                    let verdict = self.processes[p].watch.idle_wake(now, tokens);
+                    self.judge(p, verdict);
+                }
+            }
+        }
+    }
+
+    fn schedule_wake(&mut self, p: usize, mono_ms: u64) {
+        let process = &mut self.processes[p];
+        process.wake += 1;
+        process.wake_at = Some(mono_ms);
+        let stamp = process.wake;
+        let at = self.machines[process.machine].true_ms(mono_ms).max(self.now);
+        let life = self.life(p);
+        self.at(at, Happening::Wake(life, stamp));
+    }
+
+    pub(crate) fn tokens(&self, p: usize) -> usize {
+        self.services[self.processes[p].service].targets.len() + self.processes[p].watch.users()
+    }
+
+    /// Polls until the client is idle, as after every call into it; how many outputs there were.
+    pub(crate) fn settle(&mut self, p: usize) -> usize {
+        let mut outputs = 0;
+        loop {
+            let now = self.clock(p);
+            let Some(client) = &mut self.processes[p].client else { return outputs };
+            let output = client.poll(now);
+            outputs += 1;
+            if outputs > MOST_OUTPUTS {
+                self.fail(format!("p{p}: poll did not come to an end"));
+                return outputs;
+            }
+            if !matches!(output, Output::Idle { .. }) {
+                self.check_secrets(p, &format!("{output:?}"));
+            }
+            match output {
+                Output::Task(task) => self.start_task(p, task),
+                Output::Lease(change) => self.lease_changed(p, change),
+                Output::CallsChanged => {
+                    self.processes[p].discovered = true;
+                    self.processes[p].calls = self.processes[p].client.as_ref().map(Client::calls);
+                }
+                Output::Event(event) => self.event(p, &event),
+                Output::Idle { until } => {
+                    self.processes[p].watch.settled();
+                    self.idle(p, until);
+                    return outputs - 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn idle(&mut self, p: usize, until: Option<u64>) {
+        let now = self.clock(p).mono_ms;
+        match until {
+            Some(until) if until <= now => self.fail(format!("p{p}: idle until {} ms ago", now - until)),
+            Some(until) => self.schedule_wake(p, until),
+            None => self.processes[p].wake += 1,
+        }
+        let waits = self.processes[p].waiters.values().any(|waiter| !matches!(waiter.want, Want::Retry(_)) && waiter.user.is_none());
+        if until.is_none() && waits {
+            self.fail(format!("p{p}: somebody waits and the client does not want to be woken"));
+        }
+        let service = &self.services[self.processes[p].service];
+        for (n, target) in service.targets.iter().enumerate() {
+            let (Some(client), Some(id)) = (&self.processes[p].client, self.target_id(p, n)) else { return };
+            let ready = client.health(id).ready;
+            let served = self.processes[p].watch.served((target.owner, None), now).is_some();
+            if ready != served {
+                let what = format!("p{p} t{n}: health says ready: {ready}, announced was: {served}");
+                return self.fail(what);
+            }
+        }
+    }
+
+    fn lease_changed(&mut self, p: usize, change: LeaseChange) {
+        let now = self.clock(p).mono_ms;
+        let target = change.target.index();
+        let service = self.processes[p].service;
+        let key = (self.services[service].targets[target].owner, change.subject);
+        self.tell(|| format!("p{p} t{target} {}: {}", if change.subject.is_some() { "(user)" } else { "" }, brief_change(&change.state)));
+        if key.0 == target {
+            let config = &self.services[service].config;
+            let verdict = self.processes[p].watch.announced(key, &change.state, now, config);
+            self.judge(p, verdict);
+        }
+        if let LeaseState::Ready(lease) | LeaseState::Once(lease) = &change.state {
+            self.processes[p].works = true;
+            self.check_truth(p, target, change.subject, lease);
+        }
+        let cells = &mut self.processes[p].cells;
+        match &change.state {
+            LeaseState::Ready(lease) => {
+                cells.insert((target, change.subject), lease.clone());
+            }
+            LeaseState::Cleared | LeaseState::Once(_) => {
+                cells.remove(&(target, change.subject));
+            }
+            _ => {}
+        }
+        self.wake_waiters(p, target, &change);
+    }
+
+    fn wake_waiters(&mut self, p: usize, target: usize, change: &LeaseChange) {
+        let concerned: Vec<u64> = self.processes[p]
+            .waiters
+            .iter()
+            .filter(|(_, waiter)| waiter.target == target && waiter.user.as_deref().map(SubjectId::of) == change.subject)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in concerned {
+            let Some(waiter) = self.forget_waiter(p, id) else { continue };
+            match (&waiter.want, &change.state) {
+                (Want::Retry(call), _) => {
+                    let call = call.clone();
+                    match self.reject(p, &call, false) {
+                        Some(Rejection::Retry(lease)) => {
+                            self.saw("(call made again)");
+                            let again = Call { lease: lease.id(), value: lease.value().to_owned(), replayable: false, ..call };
+                            self.send_call(p, again);
+                        }
+                        Some(Rejection::Wait) => {
+                            self.processes[p].waiters.insert(id, waiter);
+                        }
+                        _ => {}
+                    }
+                }
+                (_, LeaseState::Ready(lease) | LeaseState::Once(lease)) => {
+                    self.hand_over(p, target, waiter.user.clone(), lease.clone(), waiter.want.clone());
+                }
+                (_, LeaseState::Failed { error, retry_at_ms }) => self.told(p, error, *retry_at_ms, &waiter.want),
+                _ => {
+                    self.processes[p].waiters.insert(id, waiter);
+                }
+            }
+        }
+    }
+
+    /// The lease against what the server knows of the token.
+    fn check_truth(&mut self, p: usize, target: usize, subject: Option<SubjectId>, lease: &Lease) {
+        let service = &self.services[self.processes[p].service];
+        let owner = &service.targets[service.targets[target].owner];
+        let Some(record) = self.server.tokens.get(lease.value()) else {
+            return self.fail(format!("p{p} t{target}: a token that the server never made"));
+        };
+        if record.audience != owner.audience || record.user.as_deref().map(SubjectId::of) != subject {
+            return self.fail(format!("p{p} t{target}: a token for somebody else"));
+        }
+        if let (Some(refresh_token), Some(store)) = (record.refresh_token.clone(), self.processes[p].store)
+            && owner.refresh == crate::setup::Refresh::OneUse
+            && self.processes[p].watch.served((service.targets[target].owner, subject), 0).is_none()
+        {
+            let saved = self.stores[store].ever_held(&refresh_token);
+            self.saw(if saved { "(refresh token saved first)" } else { "(refresh token not saved)" });
+        }
+    }
+
+    fn event(&mut self, p: usize, event: &Event) {
+        self.saw(event.name());
+        let json = serde_json::to_string(event).unwrap_or_default();
+        self.check_secrets(p, &json);
+        self.tell(|| format!("p{p} event {json}"));
+        if let Event::Rejected { target, action, .. } = event {
+            let now = self.clock(p).mono_ms;
+            let config = &self.services[self.processes[p].service].config;
+            // Users' tokens share the target's name, so the cool-down is seen only where there are none.
+            if let Some(index) = config.target_index(target)
+                && self.processes[p].watch.users() == 0
+            {
+                let verdict = self.processes[p].watch.acted(index, action, now, config);
+                self.judge(p, verdict);
+            }
+        }
+    }
+
+    pub(crate) fn check_secrets(&mut self, p: usize, text: &str) {
+        let leak = text.contains(PLANTED) || self.encoded_secrets.iter().any(|secret| text.contains(secret.as_str()));
+        if leak {
+            self.fail(format!("p{p}: a secret in {text}"));
+        }
+    }
+
+    pub(crate) fn judge(&mut self, p: usize, verdict: Result<(), String>) {
+        if let Err(what) = verdict {
+            self.fail(format!("p{p}: {what}"));
+        }
+    }
+
+    pub(crate) fn is_registered(&self, p: usize) -> bool {
+        self.services[self.processes[p].service].kind == Kind::Registered
+    }
+}
+
+/// The file that a reference names, and its name in stories.
+pub(crate) fn file(reference: &SecretReference) -> String {
+    match reference {
+        SecretReference::File(name) => name.clone(),
+        _ => String::new(),
+    }
+}
+
+pub(crate) fn is_token_endpoint(url: &str) -> bool {
+    url.strip_prefix(ISSUER) == Some("/oauth2/token")
+}
+
+fn brief(state: &State) -> String {
+    match state {
+        State::Ready(lease) => format!("ready {}", lease.id()),
+        other => shorten(other),
+    }
+}
+
+fn brief_change(state: &LeaseState) -> String {
+    match state {
+        LeaseState::Ready(lease) => format!(
+            "ready {} until {} (ask at {})",
+            lease.id(),
+            lease.serve_until_ms(),
+            lease.ask_at_ms()
+        ),
+        other => shorten(other),
+    }
+}
+
+fn shorten(text: &dyn Debug) -> String {
+    let text = format!("{text:?}");
+    text.chars().take(160).collect()
+}

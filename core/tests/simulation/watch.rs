@@ -1,0 +1,320 @@
+//! What must hold of one process at every step, seen from outside its client.
+
+use crate::server::Meaning;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use svcauth_core::{
+    Config,
+    client::{Completion, Lease, LeaseId, LeaseState, Rejection, State, SubjectId, TaskId},
+};
+
+/// The target that owns the token, and whose it is.
+pub(crate) type Key = (usize, Option<SubjectId>);
+
+/// Tasks for one token in any window of a second: four requests with what each needs before and after it.
+const TASKS_PER_SECOND: usize = 40;
+/// Times in a window of a second at which the client wants to be polled and then does nothing.
+const IDLE_WAKES_PER_SECOND: usize = 20;
+
+#[derive(Default)]
+pub(crate) struct Watch {
+    held: BTreeMap<Key, Held>,
+    flights: BTreeMap<TaskId, Flight>,
+    last: BTreeMap<Key, Last>,
+    users: BTreeSet<Key>,
+    /// When a secret was last seen with another content, or the client was told to look.
+    touched_at: Option<u64>,
+    contents: BTreeMap<String, Vec<u8>>,
+    tasks: VecDeque<u64>,
+    idle_wakes: VecDeque<u64>,
+    demands: BTreeMap<Key, u64>,
+    acted_at: BTreeMap<usize, u64>,
+    /// The token whose answer was given to the client just now.
+    answering: Option<Key>,
+}
+
+struct Held {
+    lease: Lease,
+    /// A called service refused it, and another is being got.
+    suspect: bool,
+}
+
+struct Flight {
+    deadline: u64,
+    token: Option<Key>,
+}
+
+/// The last request for a token, and what came of it.
+struct Last {
+    at: u64,
+    meaning: Option<Meaning>,
+    /// After a token: how long none is asked for.
+    rest: Option<u64>,
+    /// A token that lives for nobody but those who waited.
+    once: bool,
+    /// What was shown to the server since the last attempt began.
+    shown: BTreeSet<Shown>,
+}
+
+/// Credentials and grant of a request: the same are not tried twice in one attempt.
+pub(crate) type Shown = (Option<(String, String)>, String);
+
+type Verdict = Result<(), String>;
+
+impl Watch {
+    pub(crate) fn task_handed_out(&mut self, id: TaskId, deadline: u64, token: Option<Key>, now: u64, tokens: usize) -> Verdict {
+        self.flights.retain(|_, flight| flight.deadline > now);
+        if let Some(key) = token
+            && let Some((other, _)) = self.flights.iter().find(|(_, flight)| flight.token == Some(key))
+        {
+            return Err(format!("two token requests in flight for {key:?}: {other:?} and {id:?}"));
+        }
+        if self.flights.contains_key(&id) {
+            return Err(format!("task {id:?} handed out twice"));
+        }
+        if deadline <= now {
+            return Err(format!("task {id:?} handed out after its deadline"));
+        }
+        self.flights.insert(id, Flight { deadline, token });
+        within(&mut self.tasks, now, TASKS_PER_SECOND * tokens, "tasks")?;
+        // Reading, locking, loading, marking, asking, saving, unlocking: one at a time for each token, and
+        // locks given back whose answers are still to come.
+        if self.flights.len() > 8 * tokens + 8 {
+            return Err(format!("{} tasks under way for {tokens} tokens", self.flights.len()));
+        }
+        Ok(())
+    }
+
+    /// What the client must make of an outcome.
+    pub(crate) fn completed(&mut self, id: TaskId, done: Completion, meaning: Option<Meaning>, now: u64) -> Verdict {
+        let flight = self.flights.remove(&id).filter(|flight| now < flight.deadline);
+        let expected = if flight.is_some() { Completion::Accepted } else { Completion::Ignored };
+        if done != expected {
+            return Err(format!("the outcome of {id:?} was {done:?}, not {expected:?}"));
+        }
+        if let Some(Flight { token: Some(key), .. }) = flight
+            && let Some(last) = self.last.get_mut(&key)
+        {
+            last.meaning = Some(meaning.unwrap_or(Meaning::Odd));
+            last.at = now;
+            self.answering = Some(key);
+        }
+        Ok(())
+    }
+
+    /// Whether a token is asked for now rightly.
+    pub(crate) fn token_requested(&mut self, key: Key, shown: Shown, now: u64, config: &Config) -> Verdict {
+        let demands = self.demands.insert(key, 0).unwrap_or(0);
+        let mut attempt = BTreeSet::new();
+        if let Some(last) = self.last.remove(&key) {
+            let schedule = &config.schedule;
+            let rest = now - last.at.min(now);
+            let touched = self.touched_at.is_some_and(|at| at >= last.at);
+            let capped = |asked: u64| asked.min(schedule.retry_after_max_ms);
+            let trouble = schedule.backoff_initial_ms / 10;
+            let need = match (&last.rest, &last.meaning) {
+                (Some(rest), _) => *rest,
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused)) if !last.shown.contains(&shown) => {
+                    attempt = last.shown;
+                    0
+                }
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) if touched => 0,
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) => schedule.refused_initial_ms,
+                (None, Some(Meaning::RateLimited(None))) if touched => trouble,
+                (None, Some(Meaning::RateLimited(None))) => schedule.rate_limited_initial_ms,
+                (None, Some(Meaning::RateLimited(Some(asked)) | Meaning::ServerError(Some(asked)))) => capped(*asked),
+                (None, _) if touched => 0,
+                (None, _) => trouble,
+            };
+            if rest < need {
+                return Err(format!(
+                    "asked for {key:?} again after {rest} ms instead of {need} ms; the last answer was {:?}",
+                    last.meaning
+                ));
+            }
+            if last.once && demands == 0 {
+                return Err(format!("asked for {key:?} although nobody wants it and it cannot be kept"));
+            }
+        }
+        attempt.insert(shown);
+        if attempt.len() > 6 {
+            return Err(format!("{} requests in one attempt for {key:?}", attempt.len()));
+        }
+        self.last.insert(key, Last { at: now, meaning: None, rest: None, once: false, shown: attempt });
+        Ok(())
+    }
+
+    pub(crate) fn secret_read(&mut self, name: &str, content: &[u8], now: u64) {
+        let before = self.contents.insert(name.to_owned(), content.to_vec());
+        if before.as_deref() != Some(content) {
+            self.touched_at = Some(now);
+        }
+    }
+
+    pub(crate) fn secrets_changed(&mut self, now: u64) {
+        self.touched_at = Some(now);
+    }
+
+    pub(crate) fn wanted(&mut self, key: Key) {
+        *self.demands.entry(key).or_default() += 1;
+        if key.1.is_some() {
+            self.users.insert(key);
+        }
+    }
+
+    /// The lease that the client must be serving.
+    pub(crate) fn served(&self, key: Key, now: u64) -> Option<&Lease> {
+        let held = self.held.get(&key)?;
+        (!held.suspect && now < held.lease.serve_until_ms()).then_some(&held.lease)
+    }
+
+    pub(crate) fn answered(&mut self, key: Key, state: &State, now: u64) -> Verdict {
+        match (state, self.served(key, now)) {
+            (State::Ready(lease), served) => {
+                in_time(lease, now)?;
+                match served {
+                    Some(served) if served.id() == lease.id() => Ok(()),
+                    _ => Err(format!("{key:?}: a token was handed out that was never announced")),
+                }
+            }
+            (_, Some(lease)) => {
+                Err(format!("{key:?}: a valid lease {} was lost: the client answered {state:?}", lease.id()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn rejected(&mut self, key: Key, id: LeaseId, answer: &Rejection, now: u64) -> Verdict {
+        match answer {
+            Rejection::Retry(lease) if lease.id() == id => Err(format!("{key:?}: a rejected token is to be sent again")),
+            Rejection::Retry(lease) => {
+                let once = self.last.get(&key).is_some_and(|last| last.once);
+                if once { Ok(()) } else { in_time(lease, now) }
+            }
+            Rejection::Wait => match self.held.get_mut(&key) {
+                Some(held) if held.lease.id() == id => {
+                    held.suspect = true;
+                    Ok(())
+                }
+                Some(held) if !held.suspect && now < held.lease.serve_until_ms() => {
+                    Err(format!("{key:?}: a rejection of another lease put {} in doubt", held.lease.id()))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// A rejection was acted on.
+    pub(crate) fn acted(&mut self, target: usize, action: &str, now: u64, config: &Config) -> Verdict {
+        if action != "refresh" {
+            return Ok(());
+        }
+        match self.acted_at.insert(target, now) {
+            Some(before) if now < before + config.schedule.rejection_cooldown_ms => {
+                Err(format!("t{target}: two rejections were acted on within {} ms", now - before))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn announced(&mut self, key: Key, state: &LeaseState, now: u64, config: &Config) -> Verdict {
+        match state {
+            LeaseState::Ready(lease) => {
+                in_time(lease, now)?;
+                if lease.ask_at_ms() > lease.serve_until_ms() || lease.serve_until_ms() > lease.expires_at_ms() {
+                    return Err(format!("{key:?}: the times of {lease:?} are out of order"));
+                }
+                // The answer may have been slow, and the token half gone when it came.
+                let half = (lease.expires_at_ms() - now) / 2;
+                let rest = config.schedule.refresh_floor_ms.min(half).min(lease.serve_until_ms() - now);
+                self.gained(key, rest, false, lease);
+                self.held.insert(key, Held { lease: lease.clone(), suspect: false });
+                Ok(())
+            }
+            LeaseState::Once(lease) => {
+                self.held.remove(&key);
+                self.gained(key, 0, true, lease);
+                Ok(())
+            }
+            LeaseState::Cleared => self.cleared(key, now, config),
+            LeaseState::Failed { .. } => match self.held.get(&key) {
+                Some(held) if now < held.lease.serve_until_ms() => {
+                    let kind = if held.suspect { "suspect" } else { "valid" };
+                    Err(format!("{key:?}: a {kind} lease {} was lost to a failure", held.lease.id()))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The first lease after a request is what it brought, unless it is the old one that is given back.
+    fn gained(&mut self, key: Key, rest: u64, once: bool, lease: &Lease) {
+        if self.answering.take_if(|answering| *answering == key).is_none() {
+            return;
+        }
+        let known = self.held.get(&key).is_some_and(|held| held.lease.id() == lease.id());
+        if let Some(last) = self.last.get_mut(&key)
+            && (last.meaning == Some(Meaning::Token) || last.meaning == Some(Meaning::Odd) && !known)
+        {
+            last.rest = Some(rest);
+            last.once = once;
+        }
+    }
+
+    /// The client has nothing more to say about what it was told.
+    pub(crate) fn settled(&mut self) {
+        self.answering = None;
+    }
+
+    fn cleared(&mut self, key: Key, now: u64, config: &Config) -> Verdict {
+        let held = self.held.remove(&key);
+        if key.1.is_some() && self.users.len() > config.limits.subjects && !held.as_ref().is_some_and(|held| held.suspect) {
+            // Another user's token took its place; what was under way for it is nobody's.
+            self.users.remove(&key);
+            for flight in self.flights.values_mut() {
+                flight.token.take_if(|token| *token == key);
+            }
+            self.last.remove(&key);
+            return Ok(());
+        }
+        match held {
+            Some(held) if held.suspect && now < held.lease.serve_until_ms() => {
+                self.held.insert(key, held);
+                Ok(())
+            }
+            Some(held) if now < held.lease.serve_until_ms() => {
+                Err(format!("{key:?}: the valid lease {} was cleared", held.lease.id()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many users' tokens there are.
+    pub(crate) fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(crate) fn awaits(&self, id: TaskId) -> bool {
+        self.flights.contains_key(&id)
+    }
+
+    pub(crate) fn idle_wake(&mut self, now: u64, tokens: usize) -> Verdict {
+        within(&mut self.idle_wakes, now, IDLE_WAKES_PER_SECOND * tokens, "wakes for nothing")
+    }
+}
+
+fn in_time(lease: &Lease, now: u64) -> Verdict {
+    if now < lease.serve_until_ms() {
+        return Ok(());
+    }
+    Err(format!("the lease {} was handed out {} ms late", lease.id(), now - lease.serve_until_ms()))
+}
+
+fn within(times: &mut VecDeque<u64>, now: u64, most: usize, what: &str) -> Verdict {
+    times.push_back(now);
+    while times.front().is_some_and(|at| at + 1_000 <= now) {
+        times.pop_front();
+    }
+    if times.len() > most { Err(format!("{} {what} within a second", times.len())) } else { Ok(()) }
+}
