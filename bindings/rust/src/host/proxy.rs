@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_is_no_url_is_refused_without_its_password() {
+    fn no_password_of_a_proxy_is_printed() {
         let url = config::Proxy::Url("ftp://user:hunter2@proxy".into());
         let error = Proxies::read(&url, &|_| None).unwrap_err();
         assert_eq!(
