@@ -74,8 +74,9 @@ impl fmt::Debug for Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        let mut bytes = core::mem::take(&mut self.0).into_bytes();
-        zeroize_bytes(&mut bytes);
+        if !self.0.is_empty() {
+            zeroize_bytes(&mut core::mem::take(&mut self.0).into_bytes());
+        }
     }
 }
 
@@ -118,7 +119,9 @@ impl fmt::Debug for SecretBytes {
 
 impl Drop for SecretBytes {
     fn drop(&mut self) {
-        zeroize_bytes(&mut self.0);
+        if !self.0.is_empty() {
+            zeroize_bytes(&mut self.0);
+        }
     }
 }
 
