@@ -637,8 +637,8 @@ fn sharers(config: &Config, owner: usize) -> Vec<TargetId> {
         .collect()
 }
 
-/// All references to secrets, and the member each stands in.
-fn secret_references(config: &Config) -> Vec<(&SecretReference, String)> {
+/// All references to secrets in a configuration, and the member each stands in.
+pub fn secret_references(config: &Config) -> Vec<(&SecretReference, String)> {
     let client = &config.client;
     let secrets = client
         .credentials

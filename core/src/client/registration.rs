@@ -714,6 +714,8 @@ impl Saved {
         }
         match object.get("state").and_then(Value::as_str) {
             Some("intent") => Ok(Some(Saved::Intent)),
+            // A record cannot be removed; this is what the command leaves of a deleted client.
+            Some("deleted") => Ok(None),
             Some("registered") => {
                 let Some(registration) = object.get("registration").and_then(Value::as_object)
                 else {

@@ -153,7 +153,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn into_secret(self, reference: &SecretReference) -> Result<Secret, Error> {
+    /// The answer to a [`TaskKind::ReadSecret`], for hosts that read a secret of the configuration themselves.
+    ///
+    /// # Errors
+    /// [`Code::SecretUnavailable`]: it cannot be read, is empty, or holds what no secret has.
+    pub fn into_secret(self, reference: &SecretReference) -> Result<Secret, Error> {
         let unavailable = |why: &str| {
             Error::new(
                 Code::SecretUnavailable,
@@ -178,6 +182,14 @@ impl Outcome {
             .at(describe(reference))),
             _ => Err(mismatched()),
         }
+    }
+
+    /// The answer to a [`TaskKind::Send`], for hosts that send a [message](crate::message) of their own.
+    ///
+    /// # Errors
+    /// The network's, about `url`.
+    pub fn into_answer(self, url: &str) -> Result<Response, Error> {
+        self.into_response(url).map_err(|(error, _)| error)
     }
 
     pub(crate) fn into_response(self, url: &str) -> Result<Response, (Error, Option<SendFailure>)> {
