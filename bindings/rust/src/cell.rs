@@ -4,7 +4,7 @@ use crate::{
     lease::Lease,
     sync::{left, lock, wait_for},
 };
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use std::{
     sync::{Arc, Condvar, Mutex},
     time::Instant,
@@ -12,9 +12,12 @@ use std::{
 use svcauth_core::Error;
 
 /// A lease and until when it is handed out without asking the core.
+///
+/// An empty cell holds one without lease whose time has passed, so that the way to a fresh one has a single
+/// branch.
 pub(crate) struct Held {
     pub(crate) ask_at: Instant,
-    pub(crate) lease: svcauth_core::client::Lease,
+    pub(crate) lease: Option<svcauth_core::client::Lease>,
 }
 
 /// What those who wait are told.
@@ -27,9 +30,9 @@ pub(crate) enum Answer {
     Closed,
 }
 
-#[derive(Default)]
 pub(crate) struct Cell {
-    held: ArcSwapOption<Held>,
+    held: ArcSwap<Held>,
+    empty: Arc<Held>,
     waiters: Mutex<Vec<Arc<Waiter>>>,
 }
 
@@ -37,6 +40,13 @@ pub(crate) struct Cell {
 pub(crate) struct Waiter {
     answer: Mutex<Option<Answer>>,
     woken: Condvar,
+}
+
+impl Default for Cell {
+    fn default() -> Cell {
+        let empty = Arc::new(Held { ask_at: Instant::now(), lease: None });
+        Cell { held: ArcSwap::new(Arc::clone(&empty)), empty, waiters: Mutex::default() }
+    }
 }
 
 impl Cell {
@@ -47,7 +57,7 @@ impl Cell {
     }
 
     pub(crate) fn set(&self, held: Option<Arc<Held>>) {
-        self.held.store(held);
+        self.held.store(held.unwrap_or_else(|| Arc::clone(&self.empty)));
     }
 
     /// Puts a waiter on the list. Whoever holds the core while it asks misses no answer.

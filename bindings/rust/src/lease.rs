@@ -13,40 +13,22 @@ use svcauth_core::client::LeaseId;
 ///
 /// Borrowed from the client without a copy: keep it for one call, not for a minute, and ask again for the
 /// next call. The token is wiped from memory when it was replaced and the last lease of it is dropped.
-pub struct Lease(Kind);
-
-enum Kind {
-    /// Never of a cell that is empty.
-    Borrowed(Guard<Option<Arc<Held>>>),
-    Owned(Arc<Held>),
-}
+pub struct Lease(Guard<Arc<Held>>);
 
 impl Lease {
-    /// Borrows what a cell holds, unless it is empty or `usable` says no.
+    /// Borrows what a cell holds, if `usable` says so.
     #[inline]
-    pub(crate) fn borrow(
-        guard: Guard<Option<Arc<Held>>>,
-        usable: impl FnOnce(&Held) -> bool,
-    ) -> Option<Lease> {
-        match &*guard {
-            Some(held) if usable(held) => Some(Lease(Kind::Borrowed(guard))),
-            _ => None,
-        }
+    pub(crate) fn borrow(guard: Guard<Arc<Held>>, usable: impl FnOnce(&Held) -> bool) -> Option<Lease> {
+        if usable(&guard) { Some(Lease(guard)) } else { None }
     }
 
     pub(crate) fn owned(held: Arc<Held>) -> Lease {
-        Lease(Kind::Owned(held))
+        Lease(Guard::from_inner(held))
     }
 
     #[inline]
     pub(crate) fn core(&self) -> &svcauth_core::client::Lease {
-        let held = match &self.0 {
-            Kind::Owned(held) => held,
-            Kind::Borrowed(guard) => guard
-                .as_ref()
-                .expect("a lease is borrowed from a full cell only"),
-        };
-        &held.lease
+        self.0.lease.as_ref().expect("nothing is borrowed from an empty cell")
     }
 
     /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1).

@@ -11,6 +11,7 @@ mod events;
 mod health;
 pub mod host;
 mod lease;
+mod names;
 mod shared;
 mod sync;
 mod target;

@@ -9,6 +9,7 @@ use crate::{
     events::Events,
     host::Host,
     lease::Lease,
+    names::Names,
     sync::lock,
     workers::Workers,
 };
@@ -40,7 +41,8 @@ pub(crate) struct Shared {
     pub(crate) waited: AtomicU64,
     core: Mutex<Core>,
     host: Host,
-    /// The services' own tokens, sorted by the target's name.
+    names: Names,
+    /// Each target with the service's own token for it, in the order of their names.
     targets: Vec<(Box<str>, TargetId, Arc<Cell>)>,
     users: Mutex<HashMap<(TargetId, SubjectId), Arc<Cell>>>,
     /// Why the last attempt failed, by the target's name.
@@ -59,6 +61,7 @@ impl Shared {
             workers: Arc::new(Workers::default()),
             waited: AtomicU64::new(0),
             host,
+            names: Names::new(config.targets.iter().map(|target| target.name.as_str())),
             targets: core
                 .targets()
                 .zip(&config.targets)
@@ -79,10 +82,7 @@ impl Shared {
 
     #[inline]
     pub(crate) fn find(&self, name: &str) -> Option<(TargetId, &Arc<Cell>)> {
-        let place = self
-            .targets
-            .binary_search_by(|(other, _, _)| (**other).cmp(name))
-            .ok()?;
+        let place = self.names.find(name)?;
         self.targets.get(place).map(|(_, id, cell)| (*id, cell))
     }
 
@@ -280,7 +280,7 @@ impl Shared {
             .started
             .checked_add(Duration::from_millis(lease.ask_at_ms()))
             .unwrap_or(self.started);
-        Arc::new(Held { ask_at, lease })
+        Arc::new(Held { ask_at, lease: Some(lease) })
     }
 
     fn deliver(&self, change: LeaseChange) {
