@@ -2,8 +2,16 @@
 
 use serde_json::{Value, json};
 
-const EXPECTATIONS: [&str; 8] =
-    ["result", "tasks", "leases", "events", "idle_until", "store", "health", "stats"];
+const EXPECTATIONS: [&str; 8] = [
+    "result",
+    "tasks",
+    "leases",
+    "events",
+    "idle_until",
+    "store",
+    "health",
+    "stats",
+];
 
 /// The differences, each with the path of the member; none if all is as expected.
 pub(crate) fn step(step: &Value, got: &Value) -> Vec<String> {
@@ -55,10 +63,18 @@ fn value(path: &str, expected: &Value, got: &Value, differences: &mut Vec<String
         (Value::Object(members), Value::Object(present)) => {
             for (name, expected) in members.iter().filter(|(name, _)| *name != "as") {
                 let path = format!("{path}.{name}");
-                value(&path, expected, present.get(name).unwrap_or(&Value::Null), differences);
+                value(
+                    &path,
+                    expected,
+                    present.get(name).unwrap_or(&Value::Null),
+                    differences,
+                );
             }
             let whole = path.ends_with(".form") || path.contains(".json");
-            if let Some(more) = present.keys().find(|name| whole && !members.contains_key(*name)) {
+            if let Some(more) = present
+                .keys()
+                .find(|name| whole && !members.contains_key(*name))
+            {
                 differences.push(format!("{path}.{more}: not expected"));
             }
         }

@@ -26,8 +26,12 @@ const MONO_START: u64 = 1_000_000;
 const MOST_OUTPUTS: usize = 10_000;
 
 /// Members whose text must be seen in no event, error or debug output.
-const SECRET_MEMBERS: [&str; 4] =
-    ["access_token", "refresh_token", "client_secret", "registration_access_token"];
+const SECRET_MEMBERS: [&str; 4] = [
+    "access_token",
+    "refresh_token",
+    "client_secret",
+    "registration_access_token",
+];
 
 pub(crate) struct Clock {
     mono_ms: u64,
@@ -37,7 +41,10 @@ pub(crate) struct Clock {
 impl Clock {
     fn now(&self) -> Now {
         let wall = (WALL_START + self.mono_ms - MONO_START) as i64 + self.wall_step_ms;
-        Now { mono_ms: self.mono_ms, wall_ms: wall as u64 }
+        Now {
+            mono_ms: self.mono_ms,
+            wall_ms: wall as u64,
+        }
     }
 
     pub(crate) fn since_start(&self, mono_ms: u64) -> i64 {
@@ -73,7 +80,10 @@ impl<'a> Host<'a> {
     /// # Errors
     /// The client cannot be made with this configuration and these capabilities.
     pub(crate) fn start(scenario: &'a Scenario) -> Result<Host<'a>, Error> {
-        let clock = Clock { mono_ms: MONO_START, wall_step_ms: 0 };
+        let clock = Clock {
+            mono_ms: MONO_START,
+            wall_step_ms: 0,
+        };
         let client = client(scenario, clock.now())?;
         let mut host = Host {
             scenario,
@@ -124,8 +134,11 @@ impl<'a> Host<'a> {
 
     /// What has come out since the step began.
     pub(crate) fn seen(&self) -> Value {
-        let health: BTreeMap<String, Value> =
-            self.client.targets().map(|target| (self.name(target), self.health(target))).collect();
+        let health: BTreeMap<String, Value> = self
+            .client
+            .targets()
+            .map(|target| (self.name(target), self.health(target)))
+            .collect();
         json!({
             "result": self.result,
             "tasks": self.tasks,
@@ -188,6 +201,11 @@ impl<'a> Host<'a> {
                 _ => json!("ignored"),
             });
         }
+        if step["register"] == true {
+            let registration = self.client.register(now);
+            self.check_planted(&registration)?;
+            return Ok(show::registration(&registration, &self.clock));
+        }
         if step["secrets_changed"] == true {
             self.client.secrets_changed(now);
         }
@@ -204,10 +222,19 @@ impl<'a> Host<'a> {
     fn task_to_answer(&self, name: Option<&str>) -> Result<TaskId, String> {
         match name {
             Some("unknown") => Ok(TaskId(999_999)),
-            Some(name) => self.names.get(name).copied().ok_or(format!("no task has the name {name}")),
+            Some(name) => self
+                .names
+                .get(name)
+                .copied()
+                .ok_or(format!("no task has the name {name}")),
             None => {
-                let mut open = self.open.iter().filter(|task| task.deadline_ms > self.clock.mono_ms);
-                open.next().map(|task| task.id).ok_or("no task is open".into())
+                let mut open = self
+                    .open
+                    .iter()
+                    .filter(|task| task.deadline_ms > self.clock.mono_ms);
+                open.next()
+                    .map(|task| task.id)
+                    .ok_or("no task is open".into())
             }
         }
     }
@@ -248,9 +275,10 @@ impl<'a> Host<'a> {
                 Output::Idle { until } => {
                     self.idle_until = until;
                     return match until {
-                        Some(until) if until <= self.clock.mono_ms => {
-                            Err(format!("idle until {}, which is past", self.clock.since_start(until)))
-                        }
+                        Some(until) if until <= self.clock.mono_ms => Err(format!(
+                            "idle until {}, which is past",
+                            self.clock.since_start(until)
+                        )),
                         _ => Ok(()),
                     };
                 }
@@ -258,7 +286,8 @@ impl<'a> Host<'a> {
                 Output::Lease(change) => {
                     self.check_planted(&change)?;
                     let target = self.name(change.target);
-                    self.leases.push(show::change(&change, &target, &self.clock, &self.known));
+                    self.leases
+                        .push(show::change(&change, &target, &self.clock, &self.known));
                 }
                 Output::Event(event) => self.event(&event)?,
                 _ => {}
@@ -268,12 +297,18 @@ impl<'a> Host<'a> {
     }
 
     fn task(&mut self, task: Task) {
-        let by_hand = self.scenario.by_hand.iter().any(|kind| kind == task.kind.name());
+        let by_hand = self
+            .scenario
+            .by_hand
+            .iter()
+            .any(|kind| kind == task.kind.name());
         let outcome = match &task.kind {
             TaskKind::ReadSecret { reference } if !by_hand => {
                 match self.secrets.get(&show::reference(reference)) {
                     Some(secret) => Outcome::Bytes(secret.as_str().into()),
-                    None => Outcome::Failed { detail: "no such file or directory".into() },
+                    None => Outcome::Failed {
+                        detail: "no such file or directory".into(),
+                    },
                 }
             }
             TaskKind::Random { bytes } if !by_hand => {
@@ -299,7 +334,10 @@ impl<'a> Host<'a> {
         self.check_planted(event)?;
         let mut shown = serde_json::to_value(event).unwrap();
         for member in ["lease", "subject"] {
-            let text = shown[member].as_str().and_then(|id| self.known.get(id)).cloned();
+            let text = shown[member]
+                .as_str()
+                .and_then(|id| self.known.get(id))
+                .cloned();
             if let Some(text) = text {
                 shown[member] = json!(text);
             }
@@ -320,7 +358,9 @@ impl<'a> Host<'a> {
     }
 
     fn target(&self, name: &str) -> Result<TargetId, String> {
-        self.client.target(name).ok_or(format!("no target has the name {name}"))
+        self.client
+            .target(name)
+            .ok_or(format!("no target has the name {name}"))
     }
 
     fn name(&self, target: TargetId) -> String {
@@ -345,7 +385,9 @@ impl<'a> Host<'a> {
             Value::Object(members) => {
                 for (name, value) in members {
                     match value.as_str() {
-                        Some(secret) if SECRET_MEMBERS.contains(&name.as_str()) => self.plant(secret),
+                        Some(secret) if SECRET_MEMBERS.contains(&name.as_str()) => {
+                            self.plant(secret)
+                        }
                         Some(user) if name == "user" => self.plant(user),
                         _ => self.learn(value),
                     }
@@ -357,8 +399,10 @@ impl<'a> Host<'a> {
     }
 
     fn plant(&mut self, secret: &str) {
-        self.known.insert(LeaseId::of(secret).to_string(), secret.into());
-        self.known.insert(SubjectId::of(secret).to_string(), secret.into());
+        self.known
+            .insert(LeaseId::of(secret).to_string(), secret.into());
+        self.known
+            .insert(SubjectId::of(secret).to_string(), secret.into());
         if secret.len() >= 8 {
             self.planted.insert(secret.into());
         }
@@ -374,12 +418,30 @@ impl<'a> Host<'a> {
 }
 
 fn check_members(step: &Value) -> Result<(), String> {
-    const MEMBERS: [&str; 16] = [
-        "note", "at", "asleep", "wall_step", "secrets", "store", "token", "user", "reject", "target",
-        "answer", "task", "secrets_changed", "restart", "call", "expect",
+    const MEMBERS: [&str; 17] = [
+        "note",
+        "at",
+        "asleep",
+        "wall_step",
+        "secrets",
+        "store",
+        "token",
+        "user",
+        "reject",
+        "target",
+        "answer",
+        "task",
+        "secrets_changed",
+        "restart",
+        "register",
+        "call",
+        "expect",
     ];
     let members = step.as_object().ok_or("a step is an object")?;
-    match members.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
+    match members
+        .keys()
+        .find(|member| !MEMBERS.contains(&member.as_str()))
+    {
         Some(member) => Err(format!("{member} is not known to the format")),
         None => Ok(()),
     }
@@ -400,32 +462,52 @@ fn client(scenario: &Scenario, now: Now) -> Result<Client, Error> {
 fn outcome(answer: &Value) -> Result<Outcome, String> {
     let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
     let members = answer.as_object().ok_or("an answer is an object")?;
-    Ok(match members.keys().find(|member| *member != "headers").map(String::as_str) {
-        Some("bytes") => Outcome::Bytes(text("bytes").into()),
-        Some("failed") => Outcome::Failed { detail: text("failed") },
-        Some("unsupported") => Outcome::Unsupported,
-        Some("locked") => Outcome::Locked { fence: answer["locked"].as_u64().unwrap_or_default() },
-        Some("held") => Outcome::Held { retry_after_ms: answer["held"].as_u64() },
-        Some("stored") => Outcome::Stored { version: answer["stored"].as_u64().unwrap_or_default() },
-        Some("conflict") => Outcome::Conflict,
-        Some("done") => Outcome::Done,
-        Some("record" | "version") => Outcome::Record {
-            value: answer.get("record").filter(|record| !record.is_null()).map(|record| record.to_string().into()),
-            version: answer["version"].as_u64().unwrap_or_default(),
+    Ok(
+        match members
+            .keys()
+            .find(|member| *member != "headers")
+            .map(String::as_str)
+        {
+            Some("bytes") => Outcome::Bytes(text("bytes").into()),
+            Some("failed") => Outcome::Failed {
+                detail: text("failed"),
+            },
+            Some("unsupported") => Outcome::Unsupported,
+            Some("locked") => Outcome::Locked {
+                fence: answer["locked"].as_u64().unwrap_or_default(),
+            },
+            Some("held") => Outcome::Held {
+                retry_after_ms: answer["held"].as_u64(),
+            },
+            Some("stored") => Outcome::Stored {
+                version: answer["stored"].as_u64().unwrap_or_default(),
+            },
+            Some("conflict") => Outcome::Conflict,
+            Some("done") => Outcome::Done,
+            Some("record" | "version") => Outcome::Record {
+                value: answer
+                    .get("record")
+                    .filter(|record| !record.is_null())
+                    .map(|record| record.to_string().into()),
+                version: answer["version"].as_u64().unwrap_or_default(),
+            },
+            Some("fails") => {
+                let failure = match answer["fails"].as_str() {
+                    Some("refused") => SendFailure::Refused,
+                    Some("timeout") => SendFailure::Timeout,
+                    Some("tls") => SendFailure::Tls,
+                    Some("too_large") => SendFailure::TooLarge,
+                    Some("broken") => SendFailure::Broken,
+                    _ => return Err(format!("unknown failure {}", answer["fails"])),
+                };
+                Outcome::SendFailed {
+                    failure,
+                    detail: String::new(),
+                }
+            }
+            _ => Outcome::Response(response(answer)),
         },
-        Some("fails") => {
-            let failure = match answer["fails"].as_str() {
-                Some("refused") => SendFailure::Refused,
-                Some("timeout") => SendFailure::Timeout,
-                Some("tls") => SendFailure::Tls,
-                Some("too_large") => SendFailure::TooLarge,
-                Some("broken") => SendFailure::Broken,
-                _ => return Err(format!("unknown failure {}", answer["fails"])),
-            };
-            Outcome::SendFailed { failure, detail: String::new() }
-        }
-        _ => Outcome::Response(response(answer)),
-    })
+    )
 }
 
 fn response(answer: &Value) -> Response {
@@ -436,7 +518,12 @@ fn response(answer: &Value) -> Response {
             Value::Array(values) => values.clone(),
             value => vec![value.clone()],
         };
-        headers.extend(values.iter().filter_map(Value::as_str).map(|value| (name.clone(), value.into())));
+        headers.extend(
+            values
+                .iter()
+                .filter_map(Value::as_str)
+                .map(|value| (name.clone(), value.into())),
+        );
     }
     let body = match answer.get("json") {
         Some(json) => {

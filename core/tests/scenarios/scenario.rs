@@ -30,7 +30,10 @@ pub(crate) fn files() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory()).unwrap();
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .filter(|path| path.file_name().is_some_and(|name| name != "base.json"))
         .collect();
     files.sort();
@@ -80,7 +83,9 @@ fn overlay(below: &Map<String, Value>, above: &Map<String, Value>) -> Map<String
                 let names = names.as_object_mut().unwrap();
                 names.extend(value.as_object().unwrap().clone());
             }
-            name if MERGED.contains(&name) => merge(result.entry(name).or_insert(Value::Null), value),
+            name if MERGED.contains(&name) => {
+                merge(result.entry(name).or_insert(Value::Null), value)
+            }
             name => {
                 result.insert(name.into(), value.clone());
             }
@@ -109,8 +114,16 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 }
 
 fn scenario(object: &Map<String, Value>, name: String) -> Scenario {
-    let names = object.get("let").and_then(Value::as_object).cloned().unwrap_or_default();
-    let member = |member: &str| object.get(member).map(|value| written_out(value, &names, &name));
+    let names = object
+        .get("let")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let member = |member: &str| {
+        object
+            .get(member)
+            .map(|value| written_out(value, &names, &name))
+    };
     let or_empty = |value: Option<Value>| value.unwrap_or_else(|| json!({}));
     let list = |value: Option<Value>| match value {
         Some(Value::Array(items)) => items,
@@ -139,14 +152,20 @@ fn scenario(object: &Map<String, Value>, name: String) -> Scenario {
 fn allow_any_events(step: &mut Value) {
     let step = step.as_object_mut().unwrap();
     let expect = step.entry("expect").or_insert_with(|| json!({}));
-    expect.as_object_mut().unwrap().entry("events").or_insert_with(|| json!("any"));
+    expect
+        .as_object_mut()
+        .unwrap()
+        .entry("events")
+        .or_insert_with(|| json!("any"));
 }
 
 /// `value` with each text `$name` replaced by what `let` says; a list among the steps is put there item by item.
 fn written_out(value: &Value, names: &Map<String, Value>, scenario: &str) -> Value {
     let named = |text: &str| {
         let name = text.strip_prefix('$')?;
-        let value = names.get(name).unwrap_or_else(|| panic!("{scenario}: ${name} is not in let"));
+        let value = names
+            .get(name)
+            .unwrap_or_else(|| panic!("{scenario}: ${name} is not in let"));
         Some(written_out(value, names, scenario))
     };
     match value {

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use svcauth_core::{
     client::{
-        Decision, Lease, LeaseChange, LeaseState, Rejection, State, StoreOperation, Subject, Task,
-        TaskKind,
+        Decision, Lease, LeaseChange, LeaseState, RegistrationState, Rejection, State,
+        StoreOperation, Subject, Task, TaskKind,
     },
     config::SecretReference,
     wire::{Request, form},
@@ -18,7 +18,11 @@ pub(crate) type Known = BTreeMap<String, String>;
 
 pub(crate) fn task(task: &Task, clock: &Clock) -> Value {
     let mut shown = match &task.kind {
-        TaskKind::Send { request, timeout_ms, max_bytes } => {
+        TaskKind::Send {
+            request,
+            timeout_ms,
+            max_bytes,
+        } => {
             let mut shown = sent(request);
             shown.insert("timeout".into(), json!(timeout_ms));
             shown.insert("max_bytes".into(), json!(max_bytes));
@@ -32,7 +36,9 @@ pub(crate) fn task(task: &Task, clock: &Clock) -> Value {
                 "store": "put_if", "key": key, "version": version,
                 "record": serde_json::from_slice::<Value>(value.expose()).unwrap(),
             }),
-            StoreOperation::Lock { ttl_ms } => json!({ "store": "lock", "key": key, "ttl": ttl_ms }),
+            StoreOperation::Lock { ttl_ms } => {
+                json!({ "store": "lock", "key": key, "ttl": ttl_ms })
+            }
             StoreOperation::Unlock { fence } => {
                 json!({ "store": "unlock", "key": key, "fence": fence })
             }
@@ -46,10 +52,22 @@ pub(crate) fn task(task: &Task, clock: &Clock) -> Value {
 
 fn sent(request: &Request) -> Map<String, Value> {
     let mut shown = Map::new();
-    shown.insert("send".into(), json!(format!("{} {}", request.method.as_str(), request.url)));
-    let headers = request.headers.iter().map(|header| (header.name.into(), json!(header.value)));
-    shown.insert("headers".into(), headers.collect::<Map<String, Value>>().into());
-    if let Some(pair) = request.header("authorization").and_then(|value| value.strip_prefix("Basic ")) {
+    shown.insert(
+        "send".into(),
+        json!(format!("{} {}", request.method.as_str(), request.url)),
+    );
+    let headers = request
+        .headers
+        .iter()
+        .map(|header| (header.name.into(), json!(header.value)));
+    shown.insert(
+        "headers".into(),
+        headers.collect::<Map<String, Value>>().into(),
+    );
+    if let Some(pair) = request
+        .header("authorization")
+        .and_then(|value| value.strip_prefix("Basic "))
+    {
         let pair = Base64::decode_vec(pair).unwrap();
         shown.insert("basic".into(), json!(String::from_utf8(pair).unwrap()));
     }
@@ -136,6 +154,17 @@ pub(crate) fn state(state: &State, clock: &Clock) -> Value {
     }
 }
 
+pub(crate) fn registration(state: &RegistrationState, clock: &Clock) -> Value {
+    match state {
+        RegistrationState::Registered => json!("registered"),
+        RegistrationState::Pending => json!("pending"),
+        RegistrationState::Failed { error, retry_at_ms } => {
+            json!({ "failed": { "error": error, "retry_at": clock.since_start(*retry_at_ms) } })
+        }
+        _ => json!("unknown"),
+    }
+}
+
 pub(crate) fn rejection(rejection: &Rejection, clock: &Clock) -> Value {
     match rejection {
         Rejection::Retry(held) => json!({ "retry": lease(held, clock) }),
@@ -145,16 +174,25 @@ pub(crate) fn rejection(rejection: &Rejection, clock: &Clock) -> Value {
     }
 }
 
-pub(crate) fn decision<'a>(decision: &Decision<'a>, name: impl Fn(svcauth_core::client::TargetId) -> String) -> Value {
+pub(crate) fn decision<'a>(
+    decision: &Decision<'a>,
+    name: impl Fn(svcauth_core::client::TargetId) -> String,
+) -> Value {
     match decision {
         Decision::Nothing => json!({ "carries": "nothing" }),
         Decision::UserToken { target, token } => {
             json!({ "carries": "user_token", "target": name(*target), "user": token })
         }
-        Decision::Lease { target, subject: Subject::Service } => {
+        Decision::Lease {
+            target,
+            subject: Subject::Service,
+        } => {
             json!({ "carries": "lease", "target": name(*target) })
         }
-        Decision::Lease { target, subject: Subject::User(token) } => {
+        Decision::Lease {
+            target,
+            subject: Subject::User(token),
+        } => {
             json!({ "carries": "lease", "target": name(*target), "user": token })
         }
         Decision::Refuse(error) => json!({ "refused": error }),

@@ -40,30 +40,41 @@ impl Store {
 
     pub(crate) fn run(&mut self, key: &str, operation: &StoreOperation, now: u64) -> Outcome {
         if let Some(detail) = &self.fails {
-            return Outcome::Failed { detail: detail.clone() };
+            return Outcome::Failed {
+                detail: detail.clone(),
+            };
         }
         match operation {
             StoreOperation::Get => match self.records.get(key) {
-                None => Outcome::Record { value: None, version: 0 },
-                Some((value, version)) => {
-                    Outcome::Record { value: Some(value.clone().into()), version: *version }
-                }
+                None => Outcome::Record {
+                    value: None,
+                    version: 0,
+                },
+                Some((value, version)) => Outcome::Record {
+                    value: Some(value.clone().into()),
+                    version: *version,
+                },
             },
             StoreOperation::PutIf { version, value } => {
                 if self.records.get(key).map_or(0, |(_, version)| *version) != *version {
                     return Outcome::Conflict;
                 }
                 self.write(key, value.expose().to_vec());
-                Outcome::Stored { version: self.last_version }
+                Outcome::Stored {
+                    version: self.last_version,
+                }
             }
             StoreOperation::Lock { ttl_ms } => match self.locks.get(key) {
-                Some((_, until)) if *until > now => {
-                    Outcome::Held { retry_after_ms: Some(*until - now) }
-                }
+                Some((_, until)) if *until > now => Outcome::Held {
+                    retry_after_ms: Some(*until - now),
+                },
                 _ => {
                     self.last_fence += 1;
-                    self.locks.insert(key.into(), (self.last_fence, now + ttl_ms));
-                    Outcome::Locked { fence: self.last_fence }
+                    self.locks
+                        .insert(key.into(), (self.last_fence, now + ttl_ms));
+                    Outcome::Locked {
+                        fence: self.last_fence,
+                    }
                 }
             },
             StoreOperation::Unlock { fence } => {
