@@ -455,7 +455,8 @@ impl Fetch {
                 self.stage = Stage::Authenticate;
                 None
             }
-            Err(error) => fail(error),
+            // What the server said about the one before is the reason then.
+            Err(error) => fail(self.refusal.take().unwrap_or(error)),
         }
     }
 

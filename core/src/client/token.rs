@@ -345,19 +345,17 @@ impl Token {
         }
     }
 
-    /// The reason for the last failure may be gone.
+    /// The reason for the last failure may be gone, if it was one that a person mends.
     pub(crate) fn retry_now(&mut self, now: u64) {
-        if let Some(failed) = self.failed.take()
-            && self.fetch.is_none()
-            && (self.wanted || self.waiting)
+        let wanted = self.fetch.is_none() && (self.wanted || self.waiting);
+        if let Some(failed) = &mut self.failed
+            && failed.kind == Backoff::Refused
+            && wanted
         {
-            self.due = Some(now);
             // Until the attempt has ended callers wait for it.
-            self.failed = Some(Failed {
-                retry_at: now,
-                kind: Backoff::Trouble,
-                ..failed
-            });
+            failed.retry_at = now;
+            failed.kind = Backoff::Trouble;
+            self.due = Some(now);
         }
     }
 
