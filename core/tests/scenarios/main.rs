@@ -1,13 +1,16 @@
 //! Runs the language-neutral scenarios in `core/scenarios`; its README describes the format.
 
+mod answer;
 mod compare;
 mod host;
+mod mutations;
 mod scenario;
 mod show;
 mod store;
 
 use host::Host;
 use scenario::{Scenario, directory};
+use std::io::{Write, stderr};
 
 const FEWEST_FILES: usize = 74;
 const FEWEST_CASES: usize = 320;
@@ -25,20 +28,38 @@ fn the_client_does_what_each_scenario_says() {
             }
         }
     }
-    println!(
-        "{} files, {cases} cases, {} failed",
-        files.len(),
-        failures.len()
-    );
+    let (files, failed) = (files.len(), failures.len());
+    // Not println!, which the test harness keeps to itself where nothing fails.
+    writeln!(stderr(), "{files} files, {cases} cases, {failed} failed").unwrap();
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n\n"));
+    assert!(files >= FEWEST_FILES, "{files} of {FEWEST_FILES} files");
+    assert!(cases >= FEWEST_CASES, "{cases} of {FEWEST_CASES} cases");
+}
+
+#[test]
+fn each_expectation_of_each_scenario_can_fail() {
+    let mut tried = 0;
+    let mut unnoticed = vec![];
+    for scenario in scenario::files()
+        .iter()
+        .flat_map(|file| scenario::read(file))
+    {
+        for (place, steps) in mutations::of(&scenario) {
+            tried += 1;
+            let changed = Scenario {
+                steps,
+                ..scenario.clone()
+            };
+            if run(&changed).is_ok() {
+                unnoticed.push(format!("{} {place}", scenario.name));
+            }
+        }
+    }
+    writeln!(stderr(), "{tried} expectations changed").unwrap();
     assert!(
-        files.len() >= FEWEST_FILES,
-        "only {} files of {FEWEST_FILES}",
-        files.len()
-    );
-    assert!(
-        cases >= FEWEST_CASES,
-        "only {cases} cases of {FEWEST_CASES}"
+        unnoticed.is_empty(),
+        "changed and not noticed:\n{}",
+        unnoticed.join("\n")
     );
 }
 

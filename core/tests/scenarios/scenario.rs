@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// One case, ready to be run.
+#[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) config: Value,
