@@ -49,8 +49,11 @@ pub(crate) struct Job<'a> {
 /// What outlives one attempt.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// A refresh token that may be used again, or one that could not be saved.
+    /// A refresh token that may be used again.
     pub(crate) refresh_token: Option<RefreshToken>,
+    /// A refresh token that can be used once and could not be saved, and the version of the record in whose
+    /// place it belongs.
+    unsaved: Option<(RefreshToken, u64)>,
     /// The subject token that was read last.
     pub(crate) subject_seen: Option<Secret>,
 }
@@ -193,7 +196,7 @@ impl Fetch {
             Stage::Static(task) if task == id => self.static_token(outcome, parts),
             Stage::Lock(task) if task == id => self.locked(outcome, job, parts),
             Stage::Load(task) if task == id => self.loaded(outcome, job, memory, parts),
-            Stage::Mark(task) if task == id => self.marked(outcome),
+            Stage::Mark(task) if task == id => self.marked(outcome, memory),
             Stage::Subject(task) if task == id => self.subject(outcome, job, memory),
             Stage::Sending(task) if task == id => self.answered(outcome, job, memory, parts),
             Stage::Save(task) if task == id => self.saved(outcome, memory, parts),
@@ -361,8 +364,10 @@ impl Fetch {
                 Err(error) => return fail(error),
             },
         };
-        // One that could not be saved is newer than what the store holds.
-        let usable = memory.refresh_token.take().or(match saved {
+        // One that could not be saved is newer than what the store holds, unless the record has changed since:
+        // then it was saved after all, and another process may have sent it.
+        let unsaved = memory.unsaved.take().filter(|(_, at)| *at == version);
+        let usable = unsaved.map(|(token, _)| token).or(match saved {
             Saved::Ready(token) => Some(token),
             Saved::Spent => None,
         });
@@ -379,15 +384,22 @@ impl Fetch {
     }
 
     /// Only once the store says that the refresh token is spent may it be sent.
-    fn marked(&mut self, outcome: Outcome) -> Ended {
+    fn marked(&mut self, outcome: Outcome, memory: &mut Memory) -> Ended {
         match outcome {
             Outcome::Stored { version } => {
                 self.version = version;
                 self.stage = Stage::Authenticate;
                 None
             }
-            other => fail(store_error(other)),
+            other => {
+                self.keep_unsaved(memory);
+                fail(store_error(other))
+            }
         }
+    }
+
+    fn keep_unsaved(&mut self, memory: &mut Memory) {
+        memory.unsaved = self.refresh_token.take().map(|token| (token, self.version));
     }
 
     /// Where the token is to come from.
@@ -634,8 +646,7 @@ impl Fetch {
                         .saturating_add(life.saturating_mul(1000))
                 }),
             }),
-            // Sent once is spent: only one that may be sent again outlives an answer without another.
-            None if refresh_tokens(job) == RefreshTokens::OneUse => None,
+            // RFC 6749 section 6: without another one in the answer the old one stays good.
             None => self.refresh_token.clone(),
         };
         match (refresh_tokens(job), next) {
@@ -660,7 +671,7 @@ impl Fetch {
     /// other process has it either.
     fn saved(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
         if !matches!(outcome, Outcome::Stored { .. }) {
-            memory.refresh_token = self.refresh_token.take();
+            self.keep_unsaved(memory);
             parts.io.event(Event::StoreFailed {
                 error: store_error(outcome),
             });
@@ -771,7 +782,7 @@ impl Fetch {
 
     fn restored(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
         if !matches!(outcome, Outcome::Stored { .. }) {
-            memory.refresh_token = self.refresh_token.take();
+            self.keep_unsaved(memory);
             parts.io.event(Event::StoreFailed {
                 error: store_error(outcome),
             });

@@ -1,6 +1,8 @@
 //! What the parts of the client share: the clock, tasks under way, and what waits to be polled.
 
-use super::{Jitter, LeaseChange, Outcome, Output, SendFailure, Stats, Task, TaskId, TaskKind};
+use super::{
+    Jitter, LeaseChange, LeaseState, Outcome, Output, SendFailure, Stats, Task, TaskId, TaskKind,
+};
 use crate::{Event, Now};
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -123,7 +125,13 @@ impl Io {
 
     /// What the host is to hear next. Leases come first: somebody waits for them.
     pub(crate) fn next(&mut self) -> Option<Output> {
-        if let Some(change) = self.leases.pop_front() {
+        if let Some(mut change) = self.leases.pop_front() {
+            // It may have waited here over a jump of the clock.
+            if let LeaseState::Ready(lease) = &change.state
+                && lease.serve_until_ms() <= self.now.mono_ms
+            {
+                change.state = LeaseState::Cleared;
+            }
             return Some(Output::Lease(change));
         }
         if core::mem::take(&mut self.calls_changed) {

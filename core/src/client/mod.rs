@@ -554,16 +554,15 @@ impl Client {
         if let Some(index) = self.by_key.get(&(target, Some(id))) {
             return *index;
         }
-        if self
+        while self
             .tokens
             .iter()
             .flatten()
             .filter(|token| token.subject_id().is_some())
             .count()
             >= self.config.limits.subjects
-        {
-            self.evict();
-        }
+            && self.evict()
+        {}
         let free = self
             .tokens
             .iter()
@@ -587,21 +586,29 @@ impl Client {
         free
     }
 
-    fn evict(&mut self) {
+    /// Forgets a user's token for which nothing is under way; whether there was one.
+    ///
+    /// A token that somebody waits for stays beyond the limit: users who drive out one another would ask
+    /// again at once, and none would ever get a token.
+    fn evict(&mut self) -> bool {
         let oldest = self
             .tokens
             .iter()
             .enumerate()
             .filter_map(|(index, token)| token.as_ref().map(|token| (index, token)))
-            .filter(|(_, token)| token.subject_id().is_some())
-            .min_by_key(|(_, token)| (token.is_fetching(), token.used_at()))
+            .filter(|(_, token)| token.subject_id().is_some() && !token.is_busy())
+            .min_by_key(|(_, token)| token.used_at())
             .map(|(index, _)| index);
-        if let Some(mut token) = oldest
+        let evicted = oldest
             .and_then(|index| self.tokens.get_mut(index))
-            .and_then(Option::take)
-        {
-            self.by_key.remove(&(token.target(), token.subject_id()));
-            token.forget(&mut self.io);
+            .and_then(Option::take);
+        match evicted {
+            Some(mut token) => {
+                self.by_key.remove(&(token.target(), token.subject_id()));
+                token.forget(&mut self.io);
+                true
+            }
+            None => false,
         }
     }
 }

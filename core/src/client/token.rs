@@ -100,8 +100,9 @@ impl Token {
         self.used_at
     }
 
-    pub(crate) fn is_fetching(&self) -> bool {
-        self.fetch.is_some()
+    /// Whether an attempt is under way or will be made by itself.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.fetch.is_some() || self.due.is_some()
     }
 
     /// Somebody wants the token.
@@ -570,7 +571,10 @@ impl Token {
             )),
         };
         if core::mem::take(&mut self.suspect)
-            && let Some(lease) = self.current.clone()
+            && let Some(lease) = self
+                .current
+                .clone()
+                .filter(|lease| now < lease.serve_until_ms())
         {
             self.acted_at = Some(now);
             io.event(Event::SuspectRestored {
@@ -599,7 +603,9 @@ impl Token {
             );
         }
         let asked_lately = now.saturating_sub(self.used_at) < 2 * config.timeouts.wait_ms;
-        if self.is_kept_fresh(&config.schedule) || (self.waiting && asked_lately) {
+        if self.is_kept_fresh(&config.schedule)
+            || (self.waiting && (self.user.is_none() || asked_lately))
+        {
             self.due = Some(retry_at);
         }
         self.failed = Some(Failed {

@@ -118,7 +118,8 @@ pub(crate) fn garbled(reply: Reply, now: u64, random: &mut Random) -> Reply {
         30 => body["scope"] = json!(["read", "write"]),
         31 => body["scope"] = json!(""),
         32 => body["issued_token_type"] = json!("urn:ietf:params:oauth:token-type:access-token"),
-        _ => remove(&mut body, "refresh_token"),
+        // Never the refresh token: an answer without one says that the old one stays good.
+        _ => remove(&mut body, "issued_token_type"),
     }
     raw(reply, body.to_string())
 }

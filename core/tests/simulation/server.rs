@@ -148,7 +148,7 @@ impl Server {
 
     fn register(&mut self, body: &str, bearer: Option<&str>, now: u64, random: &mut Random) -> Reply {
         let initial = self.initial_access_tokens.iter().next().cloned();
-        if initial.is_some() && initial.as_deref() != bearer {
+        if bearer.is_some() && initial.as_deref() != bearer {
             return Reply::error(401, "invalid_token", Meaning::ClientRefused);
         }
         let Ok(mut answer) = serde_json::from_str::<Value>(body) else {

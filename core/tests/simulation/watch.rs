@@ -113,7 +113,7 @@ impl Watch {
             let trouble = schedule.backoff_initial_ms / 10;
             let need = match (&last.rest, &last.meaning) {
                 (Some(rest), _) => *rest,
-                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused)) if !last.shown.contains(&shown) => {
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) if !last.shown.contains(&shown) => {
                     attempt = last.shown;
                     0
                 }
@@ -232,7 +232,8 @@ impl Watch {
                 Ok(())
             }
             LeaseState::Once(lease) => {
-                self.held.remove(&key);
+                // A suspect lease gives way; one that is still good stays in use.
+                self.held.retain(|held, lease| *held != key || !lease.suspect);
                 self.gained(key, 0, true, lease);
                 Ok(())
             }
