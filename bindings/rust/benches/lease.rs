@@ -46,12 +46,18 @@ fn main() {
     let client = client(&["bmc", "cloud-init", "power", "smd"].map(String::from));
     let large = self::client(&(0..100).map(|n| format!("service-{n}")).collect::<Vec<_>>());
     let smd = client.target("smd").expect("a target");
-    let kept = Kept { until: Instant::now() + Duration::from_secs(3600), text: "token".into() };
+    let kept = Kept {
+        until: Instant::now() + Duration::from_secs(3600),
+        text: "token".into(),
+    };
     let swap = ArcSwapOption::from(Some(Arc::new(kept)));
 
     let least = || {
         let guard = swap.load();
-        let kept = guard.as_ref().filter(|kept| Instant::now() < kept.until).expect("fresh");
+        let kept = guard
+            .as_ref()
+            .filter(|kept| Instant::now() < kept.until)
+            .expect("fresh");
         black_box(kept.text.as_str().len());
     };
     let by_target = || {
@@ -61,7 +67,13 @@ fn main() {
         black_box(client.lease(black_box("smd")).expect("fresh").value().len());
     };
     let by_name_of_many = || {
-        black_box(large.lease(black_box("service-42")).expect("fresh").value().len());
+        black_box(
+            large
+                .lease(black_box("service-42"))
+                .expect("fresh")
+                .value()
+                .len(),
+        );
     };
 
     let times = compare(&[&least, &by_target, &by_name, &by_name_of_many]);
@@ -80,21 +92,32 @@ fn main() {
         by_target();
         by_name();
     }
-    println!("{:<34}{:>8}", "allocations in 2000 leases", ALLOCATIONS.load(Relaxed) - before);
+    println!(
+        "{:<34}{:>8}",
+        "allocations in 2000 leases",
+        ALLOCATIONS.load(Relaxed) - before
+    );
 
     let (one, two) = side_by_side(&by_target);
     println!("{:<34}{:>8.1} ns", "target.lease(), one thread", one);
-    println!("{:<34}{two:>8.1} ns   {:>5.2} x, goal <= 1 on two free cores", "target.lease(), each of two", two / one);
+    println!(
+        "{:<34}{two:>8.1} ns   {:>5.2} x, goal <= 1 on two free cores",
+        "target.lease(), each of two",
+        two / one
+    );
 }
 
 fn client(names: &[String]) -> Client {
-    let targets: Vec<String> =
-        names.iter().map(|name| format!(r#""{name}": {{ "urls": ["http://127.0.0.1:1/{name}"] }}"#)).collect();
+    let targets: Vec<String> = names
+        .iter()
+        .map(|name| format!(r#""{name}": {{ "urls": ["http://127.0.0.1:1/{name}"] }}"#))
+        .collect();
     let document = format!(
         r#"{{ "client": {{ "static_token": {{ "value": "token" }} }}, "targets": {{ {} }} }}"#,
         targets.join(",")
     );
-    let client = Client::new(Config::from_json(document.as_bytes()).expect("a configuration")).expect("a client");
+    let client = Client::new(Config::from_json(document.as_bytes()).expect("a configuration"))
+        .expect("a client");
     client.ready(Duration::from_secs(5)).expect("static tokens");
     client
 }

@@ -12,9 +12,14 @@ use svcauth::{Client, Config};
 use svcauth_lab::{Lab, LabConfig};
 
 fn main() {
-    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(60);
+    let seconds = std::env::args()
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(60);
     // The lab takes one second off what it says.
-    let lab = Lab::start(LabConfig { ttl: 2, ..LabConfig::default() });
+    let lab = Lab::start(LabConfig {
+        ttl: 2,
+        ..LabConfig::default()
+    });
     lab.add_client("bss", "a-secret", "read");
     let document = format!(
         r#"{{ "issuer": "{}", "proxy": "none",
@@ -23,7 +28,8 @@ fn main() {
         lab.issuer_url(),
         lab.smd_url(),
     );
-    let client = Client::new(Config::from_json(document.as_bytes()).expect("a configuration")).expect("a client");
+    let client = Client::new(Config::from_json(document.as_bytes()).expect("a configuration"))
+        .expect("a client");
     let smd = client.target("smd").expect("a target");
     smd.lease().expect("a token");
     let waited = client.stats().waited;
@@ -44,8 +50,17 @@ fn main() {
         }
     });
     let asked = lab.stats().token_requests();
-    println!("{} leases in {seconds} s on 32 threads", leases.load(Relaxed));
-    println!("token requests a second: {:.2}, goal <= 1.5", asked as f64 / seconds as f64);
-    println!("callers that waited after the first token: {}, goal 0", client.stats().waited - waited);
+    println!(
+        "{} leases in {seconds} s on 32 threads",
+        leases.load(Relaxed)
+    );
+    println!(
+        "token requests a second: {:.2}, goal <= 1.5",
+        asked as f64 / seconds as f64
+    );
+    println!(
+        "callers that waited after the first token: {}, goal 0",
+        client.stats().waited - waited
+    );
     println!("failures: {}, goal 0", failures.load(Relaxed));
 }

@@ -44,8 +44,15 @@ pub(crate) struct Waiter {
 
 impl Default for Cell {
     fn default() -> Cell {
-        let empty = Arc::new(Held { ask_at: Instant::now(), lease: None });
-        Cell { held: ArcSwap::new(Arc::clone(&empty)), empty, waiters: Mutex::default() }
+        let empty = Arc::new(Held {
+            ask_at: Instant::now(),
+            lease: None,
+        });
+        Cell {
+            held: ArcSwap::new(Arc::clone(&empty)),
+            empty,
+            waiters: Mutex::default(),
+        }
     }
 }
 
@@ -57,7 +64,8 @@ impl Cell {
     }
 
     pub(crate) fn set(&self, held: Option<Arc<Held>>) {
-        self.held.store(held.unwrap_or_else(|| Arc::clone(&self.empty)));
+        self.held
+            .store(held.unwrap_or_else(|| Arc::clone(&self.empty)));
     }
 
     /// Puts a waiter on the list. Whoever holds the core while it asks misses no answer.

@@ -18,8 +18,15 @@ pub struct Lease(Guard<Arc<Held>>);
 impl Lease {
     /// Borrows what a cell holds, if `usable` says so.
     #[inline]
-    pub(crate) fn borrow(guard: Guard<Arc<Held>>, usable: impl FnOnce(&Held) -> bool) -> Option<Lease> {
-        if usable(&guard) { Some(Lease(guard)) } else { None }
+    pub(crate) fn borrow(
+        guard: Guard<Arc<Held>>,
+        usable: impl FnOnce(&Held) -> bool,
+    ) -> Option<Lease> {
+        if usable(&guard) {
+            Some(Lease(guard))
+        } else {
+            None
+        }
     }
 
     pub(crate) fn owned(held: Arc<Held>) -> Lease {
@@ -28,7 +35,10 @@ impl Lease {
 
     #[inline]
     pub(crate) fn core(&self) -> &svcauth_core::client::Lease {
-        self.0.lease.as_ref().expect("nothing is borrowed from an empty cell")
+        self.0
+            .lease
+            .as_ref()
+            .expect("nothing is borrowed from an empty cell")
     }
 
     /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1).

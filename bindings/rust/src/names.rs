@@ -13,7 +13,10 @@ impl Names {
     /// The place of each name is its number in the order given.
     pub(crate) fn new<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Names {
         let size = (2 * names.len()).next_power_of_two().max(2);
-        let mut table = Names { slots: vec![None; size], shift: 64 - size.trailing_zeros() };
+        let mut table = Names {
+            slots: vec![None; size],
+            shift: 64 - size.trailing_zeros(),
+        };
         for (place, name) in names.enumerate() {
             let mut slot = table.first_slot(name);
             while table.slots[slot].is_some() {
@@ -44,7 +47,12 @@ impl Names {
         let bytes = name.as_bytes();
         let (head, tail) = match (bytes.first_chunk(), bytes.last_chunk()) {
             (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-            _ => (bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)), 0),
+            _ => (
+                bytes
+                    .iter()
+                    .fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
+                0,
+            ),
         };
         let mixed = (head ^ (bytes.len() as u64)).wrapping_mul(ODD) ^ tail;
         (mixed.wrapping_mul(ODD) >> self.shift) as usize
@@ -58,7 +66,9 @@ mod tests {
     #[test]
     fn every_name_is_found_at_its_place_and_no_other() {
         for count in [0, 1, 2, 3, 100, 1000] {
-            let names: Vec<String> = (0..count).map(|n| format!("a-rather-long-{n}-name-in-the-middle")).collect();
+            let names: Vec<String> = (0..count)
+                .map(|n| format!("a-rather-long-{n}-name-in-the-middle"))
+                .collect();
             let table = Names::new(names.iter().map(String::as_str));
             for (place, name) in names.iter().enumerate() {
                 assert_eq!(table.find(name), Some(place));
@@ -69,6 +79,11 @@ mod tests {
         }
         let short = ["smd", "bss", "", "smdd", "sm"];
         let table = Names::new(short.into_iter());
-        assert!(short.iter().enumerate().all(|(place, name)| table.find(name) == Some(place)));
+        assert!(
+            short
+                .iter()
+                .enumerate()
+                .all(|(place, name)| table.find(name) == Some(place))
+        );
     }
 }

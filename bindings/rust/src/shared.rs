@@ -280,7 +280,10 @@ impl Shared {
             .started
             .checked_add(Duration::from_millis(lease.ask_at_ms()))
             .unwrap_or(self.started);
-        Arc::new(Held { ask_at, lease: Some(lease) })
+        Arc::new(Held {
+            ask_at,
+            lease: Some(lease),
+        })
     }
 
     fn deliver(&self, change: LeaseChange) {

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::{
     io::{Read, Write},
     sync::mpsc,
+    thread,
     time::Duration,
 };
 use svcauth::{Client, Code, Event, NoReplay, UserRequired, UserToken, ureq};
@@ -15,20 +16,34 @@ use ureq::http::Request;
 
 /// A lab whose SMD notices a key change at once.
 fn strict_lab() -> Lab {
-    lab(LabConfig { smd: SmdConfig { keys: KeyFetch::Always, ..SmdConfig::default() }, ..LabConfig::default() })
+    lab(LabConfig {
+        smd: SmdConfig {
+            keys: KeyFetch::Always,
+            ..SmdConfig::default()
+        },
+        ..LabConfig::default()
+    })
 }
 
 fn smd_statuses(lab: &Lab) -> Vec<u16> {
-    lab.log_of(Service::Smd).iter().filter_map(|entry| entry.status).collect()
+    lab.log_of(Service::Smd)
+        .iter()
+        .filter_map(|entry| entry.status)
+        .collect()
 }
 
 /// The tokens that the place which is nobody's target has seen.
 fn leaked(lab: &Lab) -> Vec<String> {
-    lab.log_of(Service::Elsewhere).into_iter().filter_map(|entry| entry.authorization).collect()
+    lab.log_of(Service::Elsewhere)
+        .into_iter()
+        .filter_map(|entry| entry.authorization)
+        .collect()
 }
 
 fn status_of(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<u16, String> {
-    result.map(|response| response.status().as_u16()).map_err(|error| error.to_string())
+    result
+        .map(|response| response.status().as_u16())
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -56,9 +71,15 @@ fn after_a_401_the_call_is_made_once_more_with_a_new_token() {
 fn the_second_401_is_the_callers() {
     let lab = strict_lab();
     let client = client(&lab, json!({}));
-    lab.faults().set(Endpoint::Smd, Fault::body(401, "text/plain", "token is unauthorized"));
+    lab.faults().set(
+        Endpoint::Smd,
+        Fault::body(401, "text/plain", "token is unauthorized"),
+    );
     for _ in 0..3 {
-        assert_eq!(status_of(client.agent().get(node(&lab)).call()), Err("http status: 401".into()));
+        assert_eq!(
+            status_of(client.agent().get(node(&lab)).call()),
+            Err("http status: 401".into())
+        );
     }
     // One rejection is acted on in ten seconds.
     assert_eq!(lab.stats().token_requests(), 2);
@@ -68,34 +89,53 @@ fn the_second_401_is_the_callers() {
 #[test]
 fn a_401_that_a_new_token_would_not_mend_goes_to_the_caller() {
     let lab = lab(LabConfig {
-        smd: SmdConfig { challenge: true, scope: Some("write".into()), ..SmdConfig::default() },
+        smd: SmdConfig {
+            challenge: true,
+            scope: Some("write".into()),
+            ..SmdConfig::default()
+        },
         ..LabConfig::default()
     });
     let client = client(&lab, json!({}));
-    assert_eq!(status_of(client.agent().get(node(&lab)).call()), Err("http status: 403".into()));
+    assert_eq!(
+        status_of(client.agent().get(node(&lab)).call()),
+        Err("http status: 403".into())
+    );
     let challenge = r#"Bearer error="insufficient_scope""#;
     let mut fault = Fault::body(401, "text/plain", "");
     if let svcauth_lab::Action::Answer(answer) = &mut fault.action {
-        answer.headers.push(("WWW-Authenticate".into(), challenge.into()));
+        answer
+            .headers
+            .push(("WWW-Authenticate".into(), challenge.into()));
     }
     lab.faults().set(Endpoint::Smd, fault);
-    assert_eq!(status_of(client.agent().get(node(&lab)).call()), Err("http status: 401".into()));
+    assert_eq!(
+        status_of(client.agent().get(node(&lab)).call()),
+        Err("http status: 401".into())
+    );
     assert_eq!(lab.stats().token_requests(), 1);
     assert_eq!(smd_statuses(&lab), [403, 401]);
 }
 
 #[test]
 fn a_receiver_with_stale_keys_gets_the_predecessor() {
-    let lab = lab(LabConfig { ttl: 4, ..LabConfig::default() });
+    let lab = lab(LabConfig {
+        ttl: 4,
+        ..LabConfig::default()
+    });
     let heard = Heard::default();
     let client = build(Client::builder().events(heard.listener()), &lab, json!({}));
     assert_eq!(status_of(client.agent().get(node(&lab)).call()), Ok(200));
     let old = client.lease("smd").unwrap().id();
     lab.rotate_signing_key();
-    eventually("the token was refreshed", || client.lease("smd").unwrap().id() != old);
+    eventually("the token was refreshed", || {
+        client.lease("smd").unwrap().id() != old
+    });
     assert_eq!(status_of(client.agent().get(node(&lab)).call()), Ok(200));
     assert_eq!(smd_statuses(&lab), [200, 401, 200]);
-    let Event::Rejected { action, .. } = heard.wait_for("rejected") else { panic!() };
+    let Event::Rejected { action, .. } = heard.wait_for("rejected") else {
+        panic!()
+    };
     assert_eq!(action, "predecessor");
 }
 
@@ -107,7 +147,11 @@ fn a_body_that_cannot_be_sent_again_is_sent_once_and_the_next_call_has_a_new_tok
     let post = |keep: bool| {
         let mut body: &[u8] = br#"{"ComponentIDs":["x0c0s0b0n0"]}"#;
         let request = client.agent().post(&query).content_type("application/json");
-        let request = if keep { request } else { request.extension(NoReplay) };
+        let request = if keep {
+            request
+        } else {
+            request.extension(NoReplay)
+        };
         status_of(request.send(ureq::SendBody::from_reader(&mut body)))
     };
     assert_eq!(post(false), Ok(200));
@@ -126,24 +170,42 @@ fn a_body_larger_than_is_kept_arrives_whole() {
         let head = read_head(&mut stream);
         let spaces = std::io::copy(&mut (&stream).take(SIZE), &mut std::io::sink()).unwrap();
         send.send((head, spaces)).unwrap();
-        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .unwrap();
     });
     let url = format!("http://127.0.0.1:{port}");
     let client = client(&lab, json!({ "targets": { "smd": { "urls": [url] } } }));
     let mut large = std::io::repeat(b' ').take(SIZE);
-    let request = client.agent().put(&url).header("content-length", SIZE.to_string());
-    assert_eq!(status_of(request.send(ureq::SendBody::from_reader(&mut large))), Ok(204));
+    let request = client
+        .agent()
+        .put(&url)
+        .header("content-length", SIZE.to_string());
+    assert_eq!(
+        status_of(request.send(ureq::SendBody::from_reader(&mut large))),
+        Ok(204)
+    );
     let (head, spaces) = received.recv().unwrap();
-    assert!(head.contains("authorization: Bearer ") && spaces == SIZE, "{spaces} bytes");
+    assert!(
+        head.contains("authorization: Bearer ") && spaces == SIZE,
+        "{spaces} bytes"
+    );
 }
 
 #[test]
 fn an_authorization_of_the_callers_own_is_left_alone() {
     let lab = strict_lab();
     let client = client(&lab, json!({}));
-    let result = client.agent().get(node(&lab)).header("authorization", "Bearer mine").call();
+    let result = client
+        .agent()
+        .get(node(&lab))
+        .header("authorization", "Bearer mine")
+        .call();
     assert_eq!(status_of(result), Err("http status: 401".into()));
-    assert_eq!((lab.stats().token_requests(), smd_statuses(&lab)), (0, vec![401]));
+    assert_eq!(
+        (lab.stats().token_requests(), smd_statuses(&lab)),
+        (0, vec![401])
+    );
 }
 
 #[test]
@@ -159,14 +221,24 @@ fn a_url_of_no_target_gets_no_token() {
     ] {
         assert_eq!(status_of(client.agent().get(&url).call()), Ok(200), "{url}");
     }
-    assert_eq!((lab.log_of(Service::Elsewhere).len(), leaked(&lab)), (4, vec![]));
+    assert_eq!(
+        (lab.log_of(Service::Elsewhere).len(), leaked(&lab)),
+        (4, vec![])
+    );
     // The client's own endpoints, and what only looks like the target's path.
     let token = format!("{}/oauth2/token", lab.issuer_url());
     assert!(status_of(client.agent().post(&token).send_empty()).is_err());
     for path in ["/hsm/v20/x", "/hsm/v2/../v3", "/hsm/v2/%2e%2e/x"] {
-        let _ = client.agent().get(format!("{}{path}", lab.smd_url())).call();
+        let _ = client
+            .agent()
+            .get(format!("{}{path}", lab.smd_url()))
+            .call();
     }
-    assert!(lab.log_of(Service::Smd).iter().all(|entry| entry.client_id.is_none()));
+    assert!(
+        lab.log_of(Service::Smd)
+            .iter()
+            .all(|entry| entry.client_id.is_none())
+    );
 }
 
 #[test]
@@ -203,9 +275,13 @@ fn once_out_of_the_target_a_redirect_back_brings_no_token() {
     let lab = lab(LabConfig::default());
     let target = json!({ "urls": [lab.smd_url()], "scopes": ["read"] });
     let client = client(&lab, json!({ "targets": { "smd": target } }));
-    lab.faults().set(Endpoint::Elsewhere, Fault::redirect(302, &node(&lab)));
+    lab.faults()
+        .set(Endpoint::Elsewhere, Fault::redirect(302, &node(&lab)));
     let url = format!("{}/redirect?to={}/x", lab.smd_url(), lab.elsewhere_url());
-    assert_eq!(status_of(client.agent().get(url).call()), Err("http status: 401".into()));
+    assert_eq!(
+        status_of(client.agent().get(url).call()),
+        Err("http status: 401".into())
+    );
     assert_eq!((lab.stats().token_requests(), leaked(&lab)), (1, vec![]));
 }
 
@@ -217,25 +293,56 @@ fn the_agent_keeps_to_the_settings_of_agent_and_request() {
     let missing = format!("{}/hsm/v2/State/Components/x9", lab.smd_url());
     let redirect = format!("{}/redirect?to={}", lab.smd_url(), node(&lab));
     let plain = client(&lab, patch.clone());
-    let lenient =
-        build(Client::builder().agent(|agent| agent.http_status_as_error(false).max_redirects(0)), &lab, patch);
+    let lenient = build(
+        Client::builder().agent(|agent| agent.http_status_as_error(false).max_redirects(0)),
+        &lab,
+        patch,
+    );
 
-    assert_eq!(status_of(plain.agent().get(&missing).call()), Err("http status: 404".into()));
+    assert_eq!(
+        status_of(plain.agent().get(&missing).call()),
+        Err("http status: 404".into())
+    );
     assert_eq!(status_of(lenient.agent().get(&missing).call()), Ok(404));
     assert_eq!(status_of(plain.agent().get(&redirect).call()), Ok(200));
     assert_eq!(status_of(lenient.agent().get(&redirect).call()), Ok(302));
 
-    let own = |url: &str| plain.agent().get(url).config().http_status_as_error(false).max_redirects(0).build().call();
+    let own = |url: &str| {
+        plain
+            .agent()
+            .get(url)
+            .config()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build()
+            .call()
+    };
     assert_eq!(status_of(own(&missing)), Ok(404));
     assert_eq!(status_of(own(&redirect)), Ok(302));
-    let own = |url: &str| lenient.agent().get(url).config().http_status_as_error(true).max_redirects(5).build().call();
+    let own = |url: &str| {
+        lenient
+            .agent()
+            .get(url)
+            .config()
+            .http_status_as_error(true)
+            .max_redirects(5)
+            .build()
+            .call()
+    };
     assert_eq!(status_of(own(&missing)), Err("http status: 404".into()));
     assert_eq!(status_of(own(&redirect)), Ok(200));
 
     let round = format!("{}/redirect?to={}/redirect", lab.smd_url(), lab.smd_url());
-    lab.faults().set(Endpoint::Smd, Fault::redirect(302, &round));
-    assert_eq!(status_of(plain.agent().get(&round).call()), Err("too many redirects".into()));
-    assert_eq!(lab.stats().endpoint(Endpoint::Smd).requests, 5 + 1 + 2 + 1 + 2 + 11 - 1);
+    lab.faults()
+        .set(Endpoint::Smd, Fault::redirect(302, &round));
+    assert_eq!(
+        status_of(plain.agent().get(&round).call()),
+        Err("too many redirects".into())
+    );
+    assert_eq!(
+        lab.stats().endpoint(Endpoint::Smd).requests,
+        5 + 1 + 2 + 1 + 2 + 11 - 1
+    );
 }
 
 #[test]
@@ -243,7 +350,12 @@ fn a_requests_own_time_limit_covers_the_wait_for_a_token() {
     let lab = lab(LabConfig::default());
     let client = client(&lab, json!({}));
     lab.faults().set(Endpoint::Token, Fault::hold());
-    let request = client.agent().get(node(&lab)).config().timeout_global(Some(Duration::from_millis(50))).build();
+    let request = client
+        .agent()
+        .get(node(&lab))
+        .config()
+        .timeout_global(Some(Duration::from_millis(50)))
+        .build();
     let error = request.call().unwrap_err();
     assert_eq!(svcauth::error_of(&error).unwrap().code(), Code::Timeout);
     assert_eq!(smd_statuses(&lab), Vec::<u16>::new());
@@ -262,11 +374,25 @@ fn a_users_token_goes_where_the_target_says() {
     // user_token, who SMD sees
     for (mode, sub) in [("pass", "alice"), ("never", "bss")] {
         let lab = lab(LabConfig::default());
-        let client = client(&lab, json!({ "targets": { "smd": { "user_token": mode } } }));
+        let client = client(
+            &lab,
+            json!({ "targets": { "smd": { "user_token": mode } } }),
+        );
         let user = UserToken::new(lab.user_token("alice", &["read"], 60));
-        let call = |url: String| client.agent().get(url).extension(user.clone()).extension(UserRequired).call();
+        let call = |url: String| {
+            client
+                .agent()
+                .get(url)
+                .extension(user.clone())
+                .extension(UserRequired)
+                .call()
+        };
         assert_eq!(status_of(call(node(&lab))), Ok(200));
-        assert_eq!(lab.log_of(Service::Smd)[0].sub.as_deref(), Some(sub), "{mode}");
+        assert_eq!(
+            lab.log_of(Service::Smd)[0].sub.as_deref(),
+            Some(sub),
+            "{mode}"
+        );
         assert_eq!(status_of(call(lab.elsewhere_url())), Ok(200));
         assert_eq!(leaked(&lab), Vec::<String>::new());
     }
@@ -275,7 +401,10 @@ fn a_users_token_goes_where_the_target_says() {
 #[test]
 fn a_users_token_is_exchanged_once_for_each_user() {
     let lab = lab(LabConfig::default());
-    let client = client(&lab, json!({ "targets": { "smd": { "user_token": "exchange" } } }));
+    let client = client(
+        &lab,
+        json!({ "targets": { "smd": { "user_token": "exchange" } } }),
+    );
     for (user, requests) in [("alice", 1), ("alice", 1), ("bob", 2), ("alice", 2)] {
         // The lab exchanges no users' tokens: this is what a server that does would answer.
         let exchanged = json!({
@@ -283,14 +412,56 @@ fn a_users_token_is_exchanged_once_for_each_user() {
             "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
             "token_type": "Bearer", "expires_in": 60,
         });
-        lab.faults().set(Endpoint::Token, Fault::body(200, "application/json", exchanged.to_string()));
-        let call = client.agent().get(node(&lab)).extension(UserToken::new(format!("token-of-{user}")));
+        lab.faults().set(
+            Endpoint::Token,
+            Fault::body(200, "application/json", exchanged.to_string()),
+        );
+        let call = client
+            .agent()
+            .get(node(&lab))
+            .extension(UserToken::new(format!("token-of-{user}")));
         assert_eq!(status_of(call.call()), Ok(200));
         let seen = lab.log_of(Service::Smd).pop().unwrap().sub;
         assert_eq!(seen, Some(format!("{user}-at-smd")));
-        assert_eq!(lab.stats().endpoint(Endpoint::Token).requests, requests, "{user}");
-        assert_eq!(client.target("smd").unwrap().lease_for(&format!("token-of-{user}")).unwrap().subject(), seen.as_deref());
+        assert_eq!(
+            lab.stats().endpoint(Endpoint::Token).requests,
+            requests,
+            "{user}"
+        );
+        assert_eq!(
+            client
+                .target("smd")
+                .unwrap()
+                .lease_for(&format!("token-of-{user}"))
+                .unwrap()
+                .subject(),
+            seen.as_deref()
+        );
     }
+}
+
+#[test]
+fn more_users_than_are_kept_at_once_all_get_their_token() {
+    let lab = lab(LabConfig::default());
+    let patch = json!({ "targets": { "smd": { "user_token": "exchange" } }, "limits": { "subjects": 2 } });
+    let client = client(&lab, patch);
+    let answer = json!({
+        "access_token": lab.user_token("somebody", &["read"], 60), "token_type": "Bearer", "expires_in": 60,
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    });
+    lab.faults().set(Endpoint::Token, Fault::body(200, "application/json", answer.to_string()).delay(20));
+    let smd = client.target("smd").unwrap();
+    thread::scope(|scope| {
+        for user in 0..8 {
+            let smd = smd.clone();
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    smd.lease_for(&format!("token-of-{user}")).unwrap();
+                }
+            });
+        }
+    });
+    assert!(lab.stats().endpoint(Endpoint::Token).requests >= 8);
 }
 
 #[test]
@@ -301,9 +472,20 @@ fn a_users_401_never_falls_back_to_the_services_token() {
     let expired = UserToken::new(lab.user_token("alice", &["read"], -10));
     let result = client.agent().get(node(&lab)).extension(expired).call();
     assert_eq!(status_of(result), Err("http status: 401".into()));
-    let error = client.agent().get(node(&lab)).extension(UserRequired).call().unwrap_err();
-    assert_eq!(svcauth::error_of(&error).unwrap().code(), Code::UserTokenMissing);
-    assert_eq!((lab.stats().token_requests(), smd_statuses(&lab)), (0, vec![401]));
+    let error = client
+        .agent()
+        .get(node(&lab))
+        .extension(UserRequired)
+        .call()
+        .unwrap_err();
+    assert_eq!(
+        svcauth::error_of(&error).unwrap().code(),
+        Code::UserTokenMissing
+    );
+    assert_eq!(
+        (lab.stats().token_requests(), smd_statuses(&lab)),
+        (0, vec![401])
+    );
     assert!(heard.names().contains(&"user_token_missing"));
 }
 
@@ -312,9 +494,19 @@ fn an_http_stack_of_ones_own_reports_a_rejected_lease_and_gets_another() {
     let lab = strict_lab();
     let smd = client(&lab, json!({})).target("smd").unwrap();
     let call = |lease: &svcauth::Lease| {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .into();
         let header = format!("Bearer {}", lease.value());
-        agent.get(node(&lab)).header("authorization", header).call().unwrap().status().as_u16()
+        agent
+            .get(node(&lab))
+            .header("authorization", header)
+            .call()
+            .unwrap()
+            .status()
+            .as_u16()
     };
     let lease = smd.lease().unwrap();
     assert_eq!(call(&lease), 200);
@@ -342,7 +534,15 @@ fn the_audit_trail_names_user_and_service_without_query() {
         .all()
         .into_iter()
         .filter_map(|event| match event {
-            Event::Call { target, url, status, kind, subject, retried, .. } => {
+            Event::Call {
+                target,
+                url,
+                status,
+                kind,
+                subject,
+                retried,
+                ..
+            } => {
                 assert!(!url.contains("not-for"), "{url}");
                 Some((target, status, kind, subject, retried))
             }

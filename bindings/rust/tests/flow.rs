@@ -105,16 +105,25 @@ fn a_service_never_seen_before_registers_is_authorized_gets_a_token_and_calls() 
         "store": { "file": directory.file("state.json") },
     });
     let heard = Heard::default();
-    let first = build(Client::builder().events(heard.listener()), &lab, patch.clone());
+    let first = build(
+        Client::builder().events(heard.listener()),
+        &lab,
+        patch.clone(),
+    );
     assert_eq!(first.agent().get(node(&lab)).call().unwrap().status(), 200);
-    let Event::Registered { client_id } = heard.wait_for("registered") else { panic!() };
+    let Event::Registered { client_id } = heard.wait_for("registered") else {
+        panic!()
+    };
     heard.wait_for("authorization_answered");
     heard.wait_for("token_received");
     first.close();
 
     let heard = Heard::default();
     let again = build(Client::builder().events(heard.listener()), &lab, patch);
-    assert_eq!(again.lease("smd").unwrap().client_id(), Some(client_id.as_str()));
+    assert_eq!(
+        again.lease("smd").unwrap().client_id(),
+        Some(client_id.as_str())
+    );
     heard.wait_for("registration_loaded");
     assert_eq!(lab.stats().endpoint(Endpoint::Register).requests, 1);
 }
@@ -135,7 +144,10 @@ fn sixty_four_threads_with_an_empty_cache_ask_for_one_token() {
 
 #[test]
 fn after_the_first_token_no_caller_waits_and_no_call_fails() {
-    let lab = lab(LabConfig { ttl: 2, ..LabConfig::default() });
+    let lab = lab(LabConfig {
+        ttl: 2,
+        ..LabConfig::default()
+    });
     let client = client(&lab, json!({}));
     let smd = client.target("smd").unwrap();
     smd.lease().unwrap();
@@ -164,7 +176,14 @@ fn after_the_first_token_no_caller_waits_and_no_call_fails() {
     let asked = lab.stats().token_requests();
     assert!((5..=9).contains(&asked), "{asked}");
     assert!(calls.load(Ordering::Relaxed) > 50);
-    assert_eq!(lab.stats().endpoint(Endpoint::Smd).answers.keys().collect::<Vec<_>>(), [&200]);
+    assert_eq!(
+        lab.stats()
+            .endpoint(Endpoint::Smd)
+            .answers
+            .keys()
+            .collect::<Vec<_>>(),
+        [&200]
+    );
 }
 
 #[test]
@@ -174,7 +193,10 @@ fn a_caller_that_gives_up_harms_nobody_and_hears_why_at_its_deadline() {
     let smd = client.target("smd").unwrap();
     lab.faults().set(Endpoint::Token, Fault::slow(150));
     let error = smd.lease_within(Duration::from_millis(10)).unwrap_err();
-    assert_eq!((error.code(), error.member()), (Code::Timeout, Some("targets.smd")));
+    assert_eq!(
+        (error.code(), error.member()),
+        (Code::Timeout, Some("targets.smd"))
+    );
     smd.lease_within(Duration::from_secs(5)).unwrap();
     assert_eq!(lab.stats().token_requests(), 1);
 }
@@ -182,13 +204,24 @@ fn a_caller_that_gives_up_harms_nobody_and_hears_why_at_its_deadline() {
 #[test]
 fn with_the_server_away_a_caller_waits_until_its_deadline_and_is_told_the_reason() {
     let lab = lab(LabConfig::default());
-    let client = client(&lab, json!({ "endpoints": { "token": format!("{}/oauth2/token", lab.issuer_url()) } }));
+    let client = client(
+        &lab,
+        json!({ "endpoints": { "token": format!("{}/oauth2/token", lab.issuer_url()) } }),
+    );
     lab.away(Service::Issuer);
-    let error = client.target("smd").unwrap().lease_within(Duration::from_millis(200)).unwrap_err();
+    let error = client
+        .target("smd")
+        .unwrap()
+        .lease_within(Duration::from_millis(200))
+        .unwrap_err();
     assert_eq!(error.code(), Code::ConnectionFailed);
     assert!(error.to_string().contains("refused"), "{error}");
     lab.back(Service::Issuer);
-    client.target("smd").unwrap().lease_within(Duration::from_secs(5)).unwrap();
+    client
+        .target("smd")
+        .unwrap()
+        .lease_within(Duration::from_secs(5))
+        .unwrap();
 }
 
 #[test]
@@ -201,13 +234,20 @@ fn a_program_waits_until_it_is_ready_and_a_probe_sees_how_it_is() {
     let health = bss.health();
     assert!(health.is_ready() && health.targets[0].ready && health.targets[0].expires_at.is_some());
 
-    lab.faults().set(Endpoint::Token, Fault::oauth_error(400, "invalid_scope"));
+    lab.faults()
+        .set(Endpoint::Token, Fault::oauth_error(400, "invalid_scope"));
     let refused = client(&lab, json!({}));
     let error = refused.ready(Duration::from_secs(5)).unwrap_err();
-    assert_eq!(error.oauth().map(|oauth| oauth.error.as_str()), Some("invalid_scope"));
+    assert_eq!(
+        error.oauth().map(|oauth| oauth.error.as_str()),
+        Some("invalid_scope")
+    );
     let health = refused.health();
     assert!(!health.is_ready() && health.targets[0].retry_in.is_some());
-    assert_eq!(health.targets[0].error.as_ref().unwrap().code(), Code::OauthError);
+    assert_eq!(
+        health.targets[0].error.as_ref().unwrap().code(),
+        Code::OauthError
+    );
 }
 
 #[test]
@@ -244,12 +284,18 @@ fn a_client_lives_as_long_as_a_target_or_an_agent_of_it() {
 fn a_panic_in_a_callback_is_an_error_and_nothing_more() {
     let lab = lab(LabConfig::default());
     let calls = AtomicU64::new(0);
-    let builder = Client::builder().events(|_| panic!("listener")).secrets(move |_| {
-        assert!(calls.fetch_add(1, Ordering::Relaxed) > 0, "first call");
-        Ok(SECRET.into())
-    });
+    let builder = Client::builder()
+        .events(|_| panic!("listener"))
+        .secrets(move |_| {
+            assert!(calls.fetch_add(1, Ordering::Relaxed) > 0, "first call");
+            Ok(SECRET.into())
+        });
     let credentials = json!([{ "client_id": "bss", "client_secret": { "callback": "vault" } }]);
-    let client = build(builder, &lab, json!({ "client": { "credentials": credentials } }));
+    let client = build(
+        builder,
+        &lab,
+        json!({ "client": { "credentials": credentials } }),
+    );
     let error = client.lease("smd").unwrap_err();
     assert_eq!(error.code(), Code::SecretUnavailable);
     assert!(error.to_string().contains("panicked"), "{error}");
@@ -264,8 +310,13 @@ fn a_token_that_is_slow_to_come_does_not_hold_up_the_others() {
     let slow = json!({ "urls": [format!("{}/slow", lab.smd_url())], "scopes": ["read"] });
     let client = client(&lab, json!({ "targets": { "slow": slow } }));
     let slow = client.target("slow").unwrap();
-    assert_eq!(slow.lease_within(Duration::ZERO).unwrap_err().code(), Code::Timeout);
-    eventually("the slow request is under way", || lab.stats().endpoint(Endpoint::Token).in_flight == 1);
+    assert_eq!(
+        slow.lease_within(Duration::ZERO).unwrap_err().code(),
+        Code::Timeout
+    );
+    eventually("the slow request is under way", || {
+        lab.stats().endpoint(Endpoint::Token).in_flight == 1
+    });
     client.lease("smd").unwrap();
     assert_eq!(lab.stats().endpoint(Endpoint::Token).in_flight, 1);
     lab.faults().clear_all();

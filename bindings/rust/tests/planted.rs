@@ -36,7 +36,9 @@ impl Subscriber for Everything {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &Event<'_>) {
         let mut line = format!("{} {}", event.metadata().level(), event.metadata().target());
-        event.record(&mut |field: &Field, value: &dyn Debug| write!(line, " {field}={value:?}").unwrap());
+        event.record(&mut |field: &Field, value: &dyn Debug| {
+            write!(line, " {field}={value:?}").unwrap()
+        });
         see(line);
     }
     fn enter(&self, _: &span::Id) {}
@@ -51,7 +53,12 @@ impl log::Log for Lines {
         true
     }
     fn log(&self, record: &log::Record<'_>) {
-        see(format!("{} {} {}", record.level(), record.target(), record.args()));
+        see(format!(
+            "{} {} {}",
+            record.level(),
+            record.target(),
+            record.args()
+        ));
     }
     fn flush(&self) {}
 }
@@ -62,8 +69,16 @@ fn no_secret_is_printed_anywhere_at_any_level() {
     log::set_logger(&Lines).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
 
-    let smd = SmdConfig { keys: KeyFetch::Always, ..SmdConfig::default() };
-    let lab = lab(LabConfig { tls: true, ttl: 2, smd, ..LabConfig::default() });
+    let smd = SmdConfig {
+        keys: KeyFetch::Always,
+        ..SmdConfig::default()
+    };
+    let lab = lab(LabConfig {
+        tls: true,
+        ttl: 2,
+        smd,
+        ..LabConfig::default()
+    });
     let directory = Directory::new();
     let ca = directory.write("ca.pem", lab.authority_pem().unwrap());
     let own = lab.client_certificate("bss").unwrap();
@@ -73,7 +88,12 @@ fn no_secret_is_printed_anywhere_at_any_level() {
         "key_file": directory.write("bss.key", &own.key_pem),
     });
     let mut planted = vec![SECRET.to_owned()];
-    planted.extend(own.key_pem.lines().filter(|line| line.len() > 40).map(str::to_owned));
+    planted.extend(
+        own.key_pem
+            .lines()
+            .filter(|line| line.len() > 40)
+            .map(str::to_owned),
+    );
     let heard = Heard::default();
     let make = |patch| {
         let builder = Client::builder().events(heard.listener());
@@ -89,9 +109,16 @@ fn no_secret_is_printed_anywhere_at_any_level() {
         planted.push(user.clone());
         let lease = client.lease("smd").unwrap();
         planted.push(lease.value().to_owned());
-        see(format!("{lease:?} {client:?} {:?} {:?}", client.target("smd"), client.stats()));
+        see(format!(
+            "{lease:?} {client:?} {:?} {:?}",
+            client.target("smd"),
+            client.stats()
+        ));
         client.agent().get(node(&lab)).call().unwrap();
-        let request = client.agent().get(node(&lab)).extension(UserToken::new(user.clone()));
+        let request = client
+            .agent()
+            .get(node(&lab))
+            .extension(UserToken::new(user.clone()));
         see(format!("{request:?} {:?}", UserToken::new(user.clone())));
         request.call().unwrap();
         lab.rotate_signing_key();
@@ -106,7 +133,8 @@ fn no_secret_is_printed_anywhere_at_any_level() {
         "store": { "file": directory.file("state.json") },
     }));
     planted.push(registering.lease("smd").unwrap().value().to_owned());
-    let state: serde_json::Value = serde_json::from_slice(&fs::read(directory.file("state.json")).unwrap()).unwrap();
+    let state: serde_json::Value =
+        serde_json::from_slice(&fs::read(directory.file("state.json")).unwrap()).unwrap();
     for record in state["records"].as_object().unwrap().values() {
         let value = record["value"].as_str().unwrap();
         let saved = <base64ct::Base64UrlUnpadded as base64ct::Encoding>::decode_vec(value).unwrap();
@@ -117,40 +145,81 @@ fn no_secret_is_printed_anywhere_at_any_level() {
     }
 
     // Answers that repeat what was sent, wrong secrets, and a server that answers nothing.
-    let echo = format!("<p>client_secret={SECRET} Authorization: Basic {}</p>", base64(&format!("bss:{SECRET}")));
+    let echo = format!(
+        "<p>client_secret={SECRET} Authorization: Basic {}</p>",
+        base64(&format!("bss:{SECRET}"))
+    );
     for fault in [
         Fault::body(200, "text/html", echo.clone()),
-        Fault::body(400, "application/json", json!({ "error": "invalid_request", "error_description": echo }).to_string()),
+        Fault::body(
+            400,
+            "application/json",
+            json!({ "error": "invalid_request", "error_description": echo }).to_string(),
+        ),
         Fault::body(500, "text/plain", echo.clone()),
         Fault::oauth_error(401, "invalid_client"),
         Fault::drop_connection(),
     ] {
         lab.faults().set(Endpoint::Token, fault);
         let client = make(json!({}));
-        let error = client.target("smd").unwrap().lease_within(Duration::from_millis(300)).unwrap_err();
+        let error = client
+            .target("smd")
+            .unwrap()
+            .lease_within(Duration::from_millis(300))
+            .unwrap_err();
         see(format!("{error} {error:?} {:?}", client.health()));
-        let error = client.agent().get(node(&lab)).config().timeout_global(Some(Duration::from_millis(200))).build().call();
+        let error = client
+            .agent()
+            .get(node(&lab))
+            .config()
+            .timeout_global(Some(Duration::from_millis(200)))
+            .build()
+            .call();
         see(format!("{:?}", error.err()));
         client.close();
     }
 
-    see(format!("{:?} {:?}", client.agent(), config(&document(&lab, json!({})))));
-    let config = document(&lab, json!({ "client": { "credentials": [{ "client_id": 1, "client_secret": SECRET }] } }));
-    see(format!("{:?}", svcauth::Config::from_json(config.to_string().as_bytes()).unwrap_err()));
+    see(format!(
+        "{:?} {:?}",
+        client.agent(),
+        config(&document(&lab, json!({})))
+    ));
+    let config = document(
+        &lab,
+        json!({ "client": { "credentials": [{ "client_id": 1, "client_secret": SECRET }] } }),
+    );
+    see(format!(
+        "{:?}",
+        svcauth::Config::from_json(config.to_string().as_bytes()).unwrap_err()
+    ));
     for event in heard.all() {
         see(format!("{event:?}"));
     }
 
     let seen = SEEN.lock().unwrap();
-    for needed in ["TRACE", "ureq", "token_received", "svcauth", "retried=true", "registered", "refresh_failed"] {
+    for needed in [
+        "TRACE",
+        "ureq",
+        "token_received",
+        "svcauth",
+        "retried=true",
+        "registered",
+        "refresh_failed",
+    ] {
         assert!(seen.contains(needed), "nothing was heard of {needed}");
     }
     planted.sort();
     planted.dedup();
     assert!(planted.len() > 8);
     for secret in &planted {
-        for form in [secret.clone(), base64(secret), base64(&format!("bss:{secret}"))] {
-            let line = seen.lines().find(|line| line.contains(form.trim_end_matches('=')));
+        for form in [
+            secret.clone(),
+            base64(secret),
+            base64(&format!("bss:{secret}")),
+        ] {
+            let line = seen
+                .lines()
+                .find(|line| line.contains(form.trim_end_matches('=')));
             assert_eq!(line, None, "{secret} is printed");
         }
     }
@@ -167,7 +236,10 @@ fn collect(saved: &serde_json::Value, planted: &mut Vec<String>) {
         serde_json::Value::Object(members) => {
             for (name, value) in members {
                 match value.as_str() {
-                    Some(text) if ["client_secret", "registration_access_token"].contains(&name.as_str()) => {
+                    Some(text)
+                        if ["client_secret", "registration_access_token"]
+                            .contains(&name.as_str()) =>
+                    {
                         planted.push(text.to_owned());
                     }
                     _ => collect(value, planted),

@@ -26,7 +26,11 @@ fn under_load(client: &Client, lab: &Lab, story: impl FnOnce()) -> u64 {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !done.load(Relaxed) {
-                    let status = client.agent().get(node(lab)).call().map(|response| response.status().as_u16());
+                    let status = client
+                        .agent()
+                        .get(node(lab))
+                        .call()
+                        .map(|response| response.status().as_u16());
                     assert_eq!(status.map_err(|error| error.to_string()), Ok(200));
                     calls.fetch_add(1, Relaxed);
                 }
@@ -39,14 +43,22 @@ fn under_load(client: &Client, lab: &Lab, story: impl FnOnce()) -> u64 {
 
 #[test]
 fn a_key_change_that_kills_all_tokens_costs_no_call() {
-    let smd = SmdConfig { keys: KeyFetch::Always, ..SmdConfig::default() };
-    let lab = lab(LabConfig { smd, ..LabConfig::default() });
+    let smd = SmdConfig {
+        keys: KeyFetch::Always,
+        ..SmdConfig::default()
+    };
+    let lab = lab(LabConfig {
+        smd,
+        ..LabConfig::default()
+    });
     let client = client(&lab, json!({}));
     let calls = under_load(&client, &lab, || {
         eventually("calls were made", || lab.log_of(Service::Smd).len() > 20);
         lab.rotate_signing_key();
         let before = lab.log_of(Service::Smd).len();
-        eventually("calls go on", || lab.log_of(Service::Smd).len() > before + 20);
+        eventually("calls go on", || {
+            lab.log_of(Service::Smd).len() > before + 20
+        });
     });
     assert!(calls > 20);
     assert_eq!(lab.stats().token_requests(), 2);
@@ -54,7 +66,10 @@ fn a_key_change_that_kills_all_tokens_costs_no_call() {
 
 #[test]
 fn two_active_secrets_are_rotated_without_a_failed_call() {
-    let lab = lab(LabConfig { ttl: 2, ..LabConfig::default() });
+    let lab = lab(LabConfig {
+        ttl: 2,
+        ..LabConfig::default()
+    });
     let directory = Directory::new();
     let first = directory.write("first", &format!("{SECRET}\n"));
     let second = directory.write("second", "not-set-yet");
@@ -64,42 +79,83 @@ fn two_active_secrets_are_rotated_without_a_failed_call() {
     ]);
     let heard = Heard::default();
     let builder = Client::builder().events(heard.listener());
-    let client = build(builder, &lab, json!({ "client": { "credentials": credentials } }));
+    let client = build(
+        builder,
+        &lab,
+        json!({ "client": { "credentials": credentials } }),
+    );
     under_load(&client, &lab, || {
         heard.wait_for("token_received");
         assert!(lab.add_secret("bss", "planted-second-secret", None));
         directory.write("second", "planted-second-secret");
         assert!(lab.revoke_secret("bss", Some(SECRET)));
-        let Event::CredentialPromoted { position, .. } = heard.wait_for("credential_promoted") else { panic!() };
+        let Event::CredentialPromoted { position, .. } = heard.wait_for("credential_promoted")
+        else {
+            panic!()
+        };
         assert_eq!(position, 1);
         // And the other way round.
         assert!(lab.add_secret("bss", "planted-third-secret", None));
         directory.write("first", "planted-third-secret");
         assert!(lab.revoke_secret("bss", Some("planted-second-secret")));
-        eventually("promoted again", || heard.names().iter().filter(|name| **name == "credential_promoted").count() == 2);
-        let received = heard.names().iter().filter(|name| **name == "token_received").count();
+        eventually("promoted again", || {
+            heard
+                .names()
+                .iter()
+                .filter(|name| **name == "credential_promoted")
+                .count()
+                == 2
+        });
+        let received = heard
+            .names()
+            .iter()
+            .filter(|name| **name == "token_received")
+            .count();
         eventually("refreshed again", || {
-            heard.names().iter().filter(|name| **name == "token_received").count() > received
+            heard
+                .names()
+                .iter()
+                .filter(|name| **name == "token_received")
+                .count()
+                > received
         });
     });
-    assert!(!heard.names().contains(&"lease_expired"), "{:?}", heard.all());
+    assert!(
+        !heard.names().contains(&"lease_expired"),
+        "{:?}",
+        heard.all()
+    );
 }
 
 #[test]
 fn the_server_may_be_away_while_the_token_lasts() {
-    let lab = lab(LabConfig { ttl: 6, ..LabConfig::default() });
+    let lab = lab(LabConfig {
+        ttl: 6,
+        ..LabConfig::default()
+    });
     let heard = Heard::default();
     let client = build(Client::builder().events(heard.listener()), &lab, json!({}));
     under_load(&client, &lab, || {
         heard.wait_for("token_received");
         lab.away(Service::Issuer);
-        let Event::RefreshFailed { serving, error, .. } = heard.wait_for("refresh_failed") else { panic!() };
+        let Event::RefreshFailed { serving, error, .. } = heard.wait_for("refresh_failed") else {
+            panic!()
+        };
         assert!(serving);
         assert_eq!(error.code(), Code::ConnectionFailed);
         let before = lab.log_of(Service::Smd).len();
-        eventually("calls go on", || lab.log_of(Service::Smd).len() > before + 10);
+        eventually("calls go on", || {
+            lab.log_of(Service::Smd).len() > before + 10
+        });
         lab.back(Service::Issuer);
-        eventually("refreshed", || heard.names().iter().filter(|name| **name == "token_received").count() > 1);
+        eventually("refreshed", || {
+            heard
+                .names()
+                .iter()
+                .filter(|name| **name == "token_received")
+                .count()
+                > 1
+        });
     });
     assert!(!heard.names().contains(&"lease_expired"));
 }
@@ -116,7 +172,10 @@ fn a_secret_that_is_put_right_is_used_soon() {
     let client = client(&lab, patch);
     let smd = client.target("smd").unwrap();
     let error = smd.lease().unwrap_err();
-    assert_eq!((error.code(), error.status()), (Code::OauthError, Some(401)));
+    assert_eq!(
+        (error.code(), error.status()),
+        (Code::OauthError, Some(401))
+    );
     directory.write("secret", SECRET);
     eventually("a token", || smd.lease().is_ok());
 }
@@ -129,9 +188,18 @@ fn a_missing_secret_is_one_clear_sentence() {
     directory.write("large", &"x".repeat(70_000));
     directory.write("empty", "");
     for (reference, words) in [
-        (json!({ "file": directory.file("nowhere") }), "cannot be opened (No such file"),
-        (json!({ "file": directory.file("folder") }), "is no regular file"),
-        (json!({ "file": directory.file("large") }), "larger than 65536 bytes"),
+        (
+            json!({ "file": directory.file("nowhere") }),
+            "cannot be opened (No such file",
+        ),
+        (
+            json!({ "file": directory.file("folder") }),
+            "is no regular file",
+        ),
+        (
+            json!({ "file": directory.file("large") }),
+            "larger than 65536 bytes",
+        ),
         (json!({ "file": directory.file("empty") }), "is empty"),
         (json!({ "env": "SVCAUTH_TEST_NOT_SET" }), "is not set"),
     ] {
@@ -144,7 +212,10 @@ fn a_missing_secret_is_one_clear_sentence() {
     }
     let credentials = json!([{ "client_id": "bss", "client_secret": { "callback": "vault" } }]);
     let document = document(&lab, json!({ "client": { "credentials": credentials } }));
-    assert_eq!(Client::new(config(&document)).unwrap_err().code(), Code::Unsupported);
+    assert_eq!(
+        Client::new(config(&document)).unwrap_err().code(),
+        Code::Unsupported
+    );
 }
 
 #[test]
@@ -155,21 +226,40 @@ fn odd_answers_are_told_apart() {
         (Fault::html(), Code::MalformedAnswer),
         (Fault::empty(), Code::MalformedAnswer),
         (Fault::truncated(), Code::MalformedAnswer),
-        (Fault::body(200, "application/json", big), Code::AnswerTooLarge),
+        (
+            Fault::body(200, "application/json", big),
+            Code::AnswerTooLarge,
+        ),
         (Fault::drop_connection(), Code::ConnectionBroken),
         (Fault::new(svcauth_lab::Action::Cut), Code::ConnectionBroken),
-        (Fault::redirect(307, "http://127.0.0.1:9/"), Code::UnexpectedRedirect),
+        (
+            Fault::redirect(307, "http://127.0.0.1:9/"),
+            Code::UnexpectedRedirect,
+        ),
         (Fault::status(503), Code::ServerError),
-        (Fault::too_many(Some(RetryAfter::Seconds(7))), Code::RateLimited),
+        (
+            Fault::too_many(Some(RetryAfter::Seconds(7))),
+            Code::RateLimited,
+        ),
         (Fault::error_in_200("invalid_request"), Code::OauthError),
-        (Fault::merge(json!({ "expires_in": "soon" })), Code::InvalidExpiresIn),
-        (Fault::merge(json!({ "token_type": "mac" })), Code::UnexpectedTokenType),
+        (
+            Fault::merge(json!({ "expires_in": "soon" })),
+            Code::InvalidExpiresIn,
+        ),
+        (
+            Fault::merge(json!({ "token_type": "mac" })),
+            Code::UnexpectedTokenType,
+        ),
     ] {
         let lab = lab(LabConfig::default());
         let patch = json!({ "timeouts": { "request_s": 0.2 }, "limits": { "answer_bytes": 2048 } });
         let client = client(&lab, patch);
         lab.faults().set(Endpoint::Token, fault.clone());
-        let error = client.target("smd").unwrap().lease_within(Duration::from_millis(700)).unwrap_err();
+        let error = client
+            .target("smd")
+            .unwrap()
+            .lease_within(Duration::from_millis(700))
+            .unwrap_err();
         assert_eq!(error.code(), code, "{fault:?}: {error}");
         assert!(error.retry_after_ms().is_none_or(|asked| asked == 7_000));
     }

@@ -24,14 +24,22 @@ use svcauth_lab::{Endpoint, Fault, LabConfig};
 const TIME: Duration = Duration::from_secs(5);
 
 fn put(store: &FileStore, key: &str, version: u64, value: &str) -> Outcome {
-    store.perform(key, StoreOperation::PutIf { version, value: SecretBytes::from(value) }, TIME)
+    store.perform(
+        key,
+        StoreOperation::PutIf {
+            version,
+            value: SecretBytes::from(value),
+        },
+        TIME,
+    )
 }
 
 fn get(store: &FileStore, key: &str) -> (Option<String>, u64) {
     match store.perform(key, StoreOperation::Get, TIME) {
-        Outcome::Record { value, version } => {
-            (value.map(|value| String::from_utf8(value.expose().to_vec()).unwrap()), version)
-        }
+        Outcome::Record { value, version } => (
+            value.map(|value| String::from_utf8(value.expose().to_vec()).unwrap()),
+            version,
+        ),
         other => panic!("{other:?}"),
     }
 }
@@ -60,14 +68,21 @@ fn a_record_is_written_only_over_the_version_that_was_read() {
     let path = directory.file("state.json");
     let (one, other) = (FileStore::new(&path), FileStore::new(&path));
     assert_eq!(get(&one, "k"), (None, 0));
-    let Outcome::Stored { version: first } = put(&one, "k", 0, "a") else { panic!() };
+    let Outcome::Stored { version: first } = put(&one, "k", 0, "a") else {
+        panic!()
+    };
     assert!(matches!(put(&other, "k", 0, "b"), Outcome::Conflict));
-    let Outcome::Stored { version: second } = put(&other, "k", first, "b") else { panic!() };
+    let Outcome::Stored { version: second } = put(&other, "k", first, "b") else {
+        panic!()
+    };
     assert!(matches!(put(&one, "k", first, "c"), Outcome::Conflict));
     assert_ne!(first, second);
     assert_eq!(get(&one, "k"), (Some("b".into()), second));
     assert_eq!(get(&one, "other"), (None, 0));
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -75,18 +90,35 @@ fn a_lock_is_one_stores_until_it_is_given_back_or_ends() {
     let directory = Directory::new();
     let path = directory.file("state.json");
     let (one, other) = (FileStore::new(&path), FileStore::new(&path));
-    let Outcome::Locked { fence } = lock(&one, 60_000) else { panic!() };
-    let Outcome::Held { retry_after_ms: Some(left) } = lock(&other, 60_000) else { panic!() };
+    let Outcome::Locked { fence } = lock(&one, 60_000) else {
+        panic!()
+    };
+    let Outcome::Held {
+        retry_after_ms: Some(left),
+    } = lock(&other, 60_000)
+    else {
+        panic!()
+    };
     assert!((1..=60_000).contains(&left));
     // Records can be written meanwhile; the core decides with versions.
     assert!(matches!(put(&other, "k", 0, "a"), Outcome::Stored { .. }));
-    assert!(matches!(other.perform("k", StoreOperation::Unlock { fence: fence + 7 }, TIME), Outcome::Done));
+    assert!(matches!(
+        other.perform("k", StoreOperation::Unlock { fence: fence + 7 }, TIME),
+        Outcome::Done
+    ));
     assert!(matches!(lock(&other, 1), Outcome::Held { .. }));
-    assert!(matches!(one.perform("k", StoreOperation::Unlock { fence }, TIME), Outcome::Done));
-    let Outcome::Locked { fence: next } = lock(&other, 1) else { panic!() };
+    assert!(matches!(
+        one.perform("k", StoreOperation::Unlock { fence }, TIME),
+        Outcome::Done
+    ));
+    let Outcome::Locked { fence: next } = lock(&other, 1) else {
+        panic!()
+    };
     assert!(next > fence);
     // Its holder is killed: a millisecond later the lock is free.
-    eventually("the lock has ended", || matches!(lock(&one, 60_000), Outcome::Locked { .. }));
+    eventually("the lock has ended", || {
+        matches!(lock(&one, 60_000), Outcome::Locked { .. })
+    });
 }
 
 #[test]
@@ -105,16 +137,28 @@ fn what_is_wrong_with_the_file_is_one_clear_sentence() {
     for (content, words) in [
         ("{}", "is no state file of svcauth, or damaged"),
         ("", "is no state file of svcauth, or damaged"),
-        (r#"{"format":1,"records":{"k":{"version":1}}}"#, "is no state file of svcauth, or damaged"),
-        (r#"{"format":9}"#, "has format 9, written by another version"),
+        (
+            r#"{"format":1,"records":{"k":{"version":1}}}"#,
+            "is no state file of svcauth, or damaged",
+        ),
+        (
+            r#"{"format":9}"#,
+            "has format 9, written by another version",
+        ),
     ] {
         fs::write(&path, content).unwrap();
-        told.push((sentence(store.perform("k", StoreOperation::Get, TIME)), words));
+        told.push((
+            sentence(store.perform("k", StoreOperation::Get, TIME)),
+            words,
+        ));
     }
     let nowhere = FileStore::new(directory.file("none/state.json"));
     told.push((sentence(put(&nowhere, "k", 0, "a")), "make the directory"));
     for (sentence, words) in told {
-        assert!(sentence.contains(words) && !sentence.contains('\n'), "{sentence}");
+        assert!(
+            sentence.contains(words) && !sentence.contains('\n'),
+            "{sentence}"
+        );
     }
 }
 
@@ -124,8 +168,13 @@ fn another_process_that_was_stopped_in_the_middle_is_not_waited_for_for_ever() {
     let path = directory.file("state.json");
     let guard = fs::File::create(format!("{path}.lock")).unwrap();
     guard.lock().unwrap();
-    let operation = StoreOperation::PutIf { version: 0, value: SecretBytes::from("a") };
-    let Outcome::Failed { detail } = FileStore::new(&path).perform("k", operation, Duration::from_millis(50)) else {
+    let operation = StoreOperation::PutIf {
+        version: 0,
+        value: SecretBytes::from("a"),
+    };
+    let Outcome::Failed { detail } =
+        FileStore::new(&path).perform("k", operation, Duration::from_millis(50))
+    else {
         panic!()
     };
     assert!(detail.contains("is locked by another process"), "{detail}");
@@ -146,7 +195,9 @@ fn kill_at_any_moment_leaves_the_file_whole() {
     let directory = Directory::new();
     let path = directory.file("state.json");
     let store = FileStore::new(&path);
-    let Outcome::Stored { version: mut last } = put(&store, "k", 0, "start") else { panic!() };
+    let Outcome::Stored { version: mut last } = put(&store, "k", 0, "start") else {
+        panic!()
+    };
     for round in 0..25 {
         let mut writer = process("writer", &[("SVCAUTH_TEST_FILE", &path)]);
         eventually("it writes", || get(&store, "k").1 > last);
@@ -154,11 +205,18 @@ fn kill_at_any_moment_leaves_the_file_whole() {
         writer.kill().unwrap();
         writer.wait().unwrap();
         let (value, version) = get(&store, "k");
-        assert!(value.is_some_and(|value| value.bytes().all(|byte| byte == b'x')) && version > last);
-        let Outcome::Stored { version } = put(&store, "k", version, "mine") else { panic!() };
+        assert!(
+            value.is_some_and(|value| value.bytes().all(|byte| byte == b'x')) && version > last
+        );
+        let Outcome::Stored { version } = put(&store, "k", version, "mine") else {
+            panic!()
+        };
         last = version;
     }
-    let mut left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut left: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     left.sort();
     assert_eq!(left, ["state.json", "state.json.lock"]);
 }
@@ -168,7 +226,8 @@ fn kill_at_any_moment_leaves_the_file_whole() {
 fn service() {
     let client = Client::open(variable("SVCAUTH_TEST_CONFIG")).unwrap();
     let smd = client.target("smd").unwrap();
-    let until = Instant::now() + Duration::from_millis(variable("SVCAUTH_TEST_MS").parse().unwrap());
+    let until =
+        Instant::now() + Duration::from_millis(variable("SVCAUTH_TEST_MS").parse().unwrap());
     loop {
         smd.lease().unwrap();
         if Instant::now() >= until {
@@ -182,11 +241,18 @@ fn service() {
 fn services(count: usize, directory: &Directory, document: &Value, time: Duration) {
     let config = directory.write("svcauth.json", &document.to_string());
     let time = time.as_millis().to_string();
-    let variables = [("SVCAUTH_TEST_CONFIG", config.as_str()), ("SVCAUTH_TEST_MS", time.as_str())];
+    let variables = [
+        ("SVCAUTH_TEST_CONFIG", config.as_str()),
+        ("SVCAUTH_TEST_MS", time.as_str()),
+    ];
     let processes: Vec<Child> = (0..count).map(|_| process("service", &variables)).collect();
     for process in processes {
         let output = process.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
 }
 
@@ -218,7 +284,10 @@ fn processes_that_start_together_register_once() {
 
 #[test]
 fn processes_that_share_one_use_refresh_tokens_spend_none_twice() {
-    let lab = lab(LabConfig { ttl: 2, ..LabConfig::default() });
+    let lab = lab(LabConfig {
+        ttl: 2,
+        ..LabConfig::default()
+    });
     let directory = Directory::new();
     let bootstrap = directory.write("bootstrap", &lab.bootstrap_token("bss", &["read"]));
     let document = document(
@@ -237,9 +306,21 @@ fn processes_that_share_one_use_refresh_tokens_spend_none_twice() {
     );
     services(3, &directory, &document, Duration::from_secs(4));
     let stats = lab.stats();
-    let count = |grant: &str| stats.token_requests.iter().filter(|row| row.grant.contains(grant)).map(|row| row.count).sum();
+    let count = |grant: &str| {
+        stats
+            .token_requests
+            .iter()
+            .filter(|row| row.grant.contains(grant))
+            .map(|row| row.count)
+            .sum()
+    };
     let (exchanged, refreshed): (u64, u64) = (count("token-exchange"), count("refresh_token"));
-    assert_eq!((exchanged, stats.refresh_reuse), (1, 0), "{:?}", stats.token_requests);
+    assert_eq!(
+        (exchanged, stats.refresh_reuse),
+        (1, 0),
+        "{:?}",
+        stats.token_requests
+    );
     assert!(refreshed >= 3, "{refreshed}");
 }
 
@@ -256,9 +337,15 @@ fn a_state_file_that_others_may_read_stops_the_registration_with_advice() {
     });
     let heard = Heard::default();
     let client = build(Client::builder().events(heard.listener()), &lab, patch);
-    let error = client.target("smd").unwrap().lease_within(Duration::from_millis(300)).unwrap_err();
+    let error = client
+        .target("smd")
+        .unwrap()
+        .lease_within(Duration::from_millis(300))
+        .unwrap_err();
     assert_eq!(error.code(), Code::StoreUnavailable, "{error}");
     assert!(error.to_string().contains("chmod 600"), "{error}");
-    let Event::RegistrationFailed { .. } = heard.wait_for("registration_failed") else { panic!() };
+    let Event::RegistrationFailed { .. } = heard.wait_for("registration_failed") else {
+        panic!()
+    };
     assert_eq!(lab.stats().endpoint(Endpoint::Register).requests, 0);
 }

@@ -39,14 +39,14 @@ impl Secrets {
         match reference {
             SecretReference::File(path) => from_file(path),
             SecretReference::Env(name) => from_environment(name),
-            SecretReference::Callback(name) => self.from_function(name),
+            SecretReference::Callback(name) => self.ask_function(name),
             SecretReference::Value(secret) => Ok(SecretBytes::from(secret.expose())),
             _ => Err("this kind of reference is not known here".into()),
         }
     }
 
     /// A function that hangs is not called again for the same name: it would take one thread after another.
-    fn from_function(&self, name: &str) -> Result<SecretBytes, String> {
+    fn ask_function(&self, name: &str) -> Result<SecretBytes, String> {
         struct Busy<'a>(&'a Secrets, &'a str);
         impl Drop for Busy<'_> {
             fn drop(&mut self) {
