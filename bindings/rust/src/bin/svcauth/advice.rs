@@ -33,7 +33,9 @@ fn refused(error: &str, status: Option<u16>) -> &'static str {
             "check client id and secret, and that client.auth is the method the client is registered with; a \
              registered client that the server has lost: svcauth register --forget"
         }
-        "invalid_scope" => "ask only for scopes that the client is registered with (targets.*.scopes)",
+        "invalid_scope" => {
+            "ask only for scopes that the client is registered with (targets.*.scopes)"
+        }
         "unauthorized_client" => "let the server's operator allow this grant for the client",
         "unsupported_grant_type" => "choose a grant that the server offers (targets.*.grant)",
         "invalid_grant" => "put a fresh token where targets.*.grant.subject_token points",
@@ -49,7 +51,10 @@ fn refused(error: &str, status: Option<u16>) -> &'static str {
 
 fn later(error: &Error) -> String {
     match error.retry_after_ms() {
-        Some(ms) => format!("try again in {} s, as the server asks, or use --wait", ms.div_ceil(1000)),
+        Some(ms) => format!(
+            "try again in {} s, as the server asks, or use --wait",
+            ms.div_ceil(1000)
+        ),
         None => "try again later, or use --wait SECONDS".to_owned(),
     }
 }

@@ -35,7 +35,10 @@ pub(crate) fn run(common: &Common, output: &Output) -> Result<u8, Failure> {
     session.register()?;
     let endpoint = endpoint(&session)?;
     let Some(registration) = session.registration() else {
-        return Err(Failure::from(Error::new(Code::Internal, "there is no registration after registering")));
+        return Err(Failure::from(Error::new(
+            Code::Internal,
+            "there is no registration after registering",
+        )));
     };
     let request = registration.authorization_request(&endpoint, &state(&session)?)?;
     let answer = AuthorizationAnswer::of(&session.send(request)?)?;
@@ -49,7 +52,11 @@ pub(crate) fn run(common: &Common, output: &Output) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn document<'a>(client_id: &'a str, endpoint: &'a Url, answer: &'a AuthorizationAnswer) -> Document<'a> {
+fn document<'a>(
+    client_id: &'a str,
+    endpoint: &'a Url,
+    answer: &'a AuthorizationAnswer,
+) -> Document<'a> {
     Document {
         client_id,
         endpoint: endpoint.as_str(),
@@ -69,7 +76,11 @@ fn document<'a>(client_id: &'a str, endpoint: &'a Url, answer: &'a Authorization
 
 fn sentence(answer: &AuthorizationAnswer) -> String {
     let error = answer.error().map(|error| {
-        let description = error.description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default();
+        let description = error
+            .description
+            .as_deref()
+            .map(|text| format!(" ({text})"))
+            .unwrap_or_default();
         format!(" with the error {}{description}", error.error)
     });
     let error = error.unwrap_or_default();
@@ -82,15 +93,24 @@ fn sentence(answer: &AuthorizationAnswer) -> String {
         }
         AuthorizationAnswer::Callback { .. } => format!("redirected to the callback{error}"),
         AuthorizationAnswer::ErrorPage { .. } => format!("redirected to an error page{error}"),
-        AuthorizationAnswer::Answered { status } => format!("answered without a redirect (HTTP {status})"),
+        AuthorizationAnswer::Answered { status } => {
+            format!("answered without a redirect (HTTP {status})")
+        }
         _ => "answered in a way of its own".to_owned(),
     }
 }
 
 fn state(session: &Session<'_>) -> Result<String, Failure> {
     match session.random(16) {
-        Outcome::Bytes(bytes) => Ok(bytes.expose().iter().map(|byte| format!("{byte:02x}")).collect()),
-        _ => Err(Failure::from(Error::new(Code::Internal, "the system gives no random bytes"))),
+        Outcome::Bytes(bytes) => Ok(bytes
+            .expose()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()),
+        _ => Err(Failure::from(Error::new(
+            Code::Internal,
+            "the system gives no random bytes",
+        ))),
     }
 }
 
@@ -126,12 +146,16 @@ pub(crate) fn metadata(session: &Session<'_>) -> Result<Option<Metadata>, Failur
     };
     let mut last = None;
     for document in documents {
-        let message = MetadataRequest { issuer, document: *document };
+        let message = MetadataRequest {
+            issuer,
+            document: *document,
+        };
         let answer = session.send(message.request()?)?;
         match message.parse(&answer) {
             Ok(metadata) => return Ok(Some(metadata)),
             Err(error) => {
-                let is_final = matches!(error.code(), Code::IssuerMismatch | Code::UntrustedEndpoint);
+                let is_final =
+                    matches!(error.code(), Code::IssuerMismatch | Code::UntrustedEndpoint);
                 last = Some(error.at(issuer.to_string()));
                 if is_final {
                     break;

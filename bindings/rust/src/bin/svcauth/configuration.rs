@@ -18,7 +18,11 @@ pub(crate) fn path(common: &Common) -> PathBuf {
     common
         .config
         .clone()
-        .or_else(|| env::var_os(VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from))
+        .or_else(|| {
+            env::var_os(VARIABLE)
+                .filter(|name| !name.is_empty())
+                .map(PathBuf::from)
+        })
         .unwrap_or_else(|| PathBuf::from(DEFAULT))
 }
 
@@ -34,13 +38,19 @@ pub(crate) fn read(path: &PathBuf) -> Result<Config, Failure> {
             ErrorKind::NotFound => {
                 "write one with `svcauth init`, or name another with --config or SVCAUTH_CONFIG"
             }
-            ErrorKind::PermissionDenied => "let this user read it, or run svcauth as the service's user",
+            ErrorKind::PermissionDenied => {
+                "let this user read it, or run svcauth as the service's user"
+            }
             _ => "name a file with --config or SVCAUTH_CONFIG",
         };
-        return Err(unreadable(format!("the configuration cannot be read: {error}")).with_advice(advice));
+        return Err(
+            unreadable(format!("the configuration cannot be read: {error}")).with_advice(advice),
+        );
     }
     if text.len() as u64 > MOST {
-        return Err(unreadable(format!("the configuration is larger than {MOST} bytes")));
+        return Err(unreadable(format!(
+            "the configuration is larger than {MOST} bytes"
+        )));
     }
     Config::from_json(text.expose()).map_err(|error| {
         let failure = Failure::from(error);

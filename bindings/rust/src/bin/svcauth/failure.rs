@@ -15,7 +15,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(code: Code, member: impl Into<String>, sentence: impl Into<String>) -> Failure {
+    pub(crate) fn new(
+        code: Code,
+        member: impl Into<String>,
+        sentence: impl Into<String>,
+    ) -> Failure {
         Failure::from(Error::new(code, sentence.into()).at(member.into()))
     }
 

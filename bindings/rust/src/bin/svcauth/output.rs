@@ -55,7 +55,10 @@ impl Output {
             json: true,
             quiet: false,
             verbose: 0,
-            colour: Colour { stdout: false, stderr: false },
+            colour: Colour {
+                stdout: false,
+                stderr: false,
+            },
         }
     }
 
@@ -114,8 +117,17 @@ impl Output {
             Ok(serde_json::Value::Object(fields)) => fields,
             _ => return,
         };
-        let mut line = format!("{level} {}", fields.get("event").and_then(|name| name.as_str()).unwrap_or(""));
-        for (name, value) in fields.iter().filter(|(name, value)| *name != "event" && !value.is_null()) {
+        let mut line = format!(
+            "{level} {}",
+            fields
+                .get("event")
+                .and_then(|name| name.as_str())
+                .unwrap_or("")
+        );
+        for (name, value) in fields
+            .iter()
+            .filter(|(name, value)| *name != "event" && !value.is_null())
+        {
             match value {
                 serde_json::Value::String(text) if !text.contains(char::is_whitespace) => {
                     line += &format!(" {name}={text}");
@@ -169,7 +181,11 @@ impl Output {
             Paint::Bad => 31,
             Paint::Faint => 2,
         };
-        if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -31,7 +31,11 @@ struct Document<'a> {
     store: &'a str,
 }
 
-pub(crate) fn run(options: &RegisterOptions, common: &Common, output: &Output) -> Result<u8, Failure> {
+pub(crate) fn run(
+    options: &RegisterOptions,
+    common: &Common,
+    output: &Output,
+) -> Result<u8, Failure> {
     let mut session = Session::open(common, output)?;
     require(&session)?;
     if options.forget {
@@ -42,12 +46,17 @@ pub(crate) fn run(options: &RegisterOptions, common: &Common, output: &Output) -
     }
     session.register()?;
     let events = session.take_events();
-    let registered = events.iter().any(|event| matches!(event, Event::Registered { .. }));
+    let registered = events
+        .iter()
+        .any(|event| matches!(event, Event::Registered { .. }));
     let authorization = events.iter().find_map(|event| match event {
         Event::AuthorizationAnswered { kind, .. } => Some(*kind),
         _ => None,
     });
-    if events.iter().any(|event| matches!(event, Event::RegistrationInterrupted)) {
+    if events
+        .iter()
+        .any(|event| matches!(event, Event::RegistrationInterrupted))
+    {
         output.note(
             "warning: an earlier run was interrupted between asking and saving; a client may be left over at the \
              server: tell its operator",
@@ -61,7 +70,11 @@ pub(crate) fn run(options: &RegisterOptions, common: &Common, output: &Output) -
         (true, false) => "updated",
         (false, false) => "saved",
     };
-    let registration = if options.update { Saved::load(&session)?.registration() } else { session.registration().cloned() };
+    let registration = if options.update {
+        Saved::load(&session)?.registration()
+    } else {
+        session.registration().cloned()
+    };
     show(&session, state, registration.as_ref(), authorization)?;
     Ok(0)
 }
@@ -76,8 +89,11 @@ pub(crate) fn require(session: &Session<'_>) -> Result<(), Failure> {
     } else {
         "missing: this client is known by client.credentials and needs no registration; go on with `svcauth token`"
     };
-    Err(Failure::new(Code::InvalidConfiguration, "client.registration", sentence)
-        .with_advice("`svcauth config example registration` shows a client that registers itself"))
+    Err(
+        Failure::new(Code::InvalidConfiguration, "client.registration", sentence).with_advice(
+            "`svcauth config example registration` shows a client that registers itself",
+        ),
+    )
 }
 
 /// The server replaces everything, so the saved members are sent with the configured ones over them.
@@ -89,10 +105,17 @@ fn update(session: &Session<'_>) -> Result<(), Failure> {
     };
     let message = UpdateRegistration {
         registration: &registration,
-        metadata: session.config.client.registration.as_ref().map(|settings| &settings.metadata),
+        metadata: session
+            .config
+            .client
+            .registration
+            .as_ref()
+            .map(|settings| &settings.metadata),
         allowed_origins: &session.config.allowed_registration_origins,
     };
-    let answer = message.parse(&session.send(message.request()?)?).map_err(lost)?;
+    let answer = message
+        .parse(&session.send(message.request()?)?)
+        .map_err(lost)?;
     registration.merge(answer);
     saved.replace(&registration)?;
     lock.release();
@@ -105,11 +128,17 @@ fn delete(session: &Session<'_>) -> Result<u8, Failure> {
     let registration = saved.registration();
     if let Some(registration) = &registration {
         let message = DeleteRegistration { registration };
-        message.parse(&session.send(message.request()?)?).map_err(lost)?;
+        message
+            .parse(&session.send(message.request()?)?)
+            .map_err(lost)?;
         saved.remove()?;
     }
     lock.release();
-    let state = if registration.is_some() { "deleted" } else { "none" };
+    let state = if registration.is_some() {
+        "deleted"
+    } else {
+        "none"
+    };
     show(session, state, registration.as_ref(), None)?;
     Ok(0)
 }
@@ -122,7 +151,11 @@ fn forget(session: &Session<'_>) -> Result<u8, Failure> {
         saved.remove()?;
     }
     lock.release();
-    let state = if registration.is_some() { "forgotten" } else { "none" };
+    let state = if registration.is_some() {
+        "forgotten"
+    } else {
+        "none"
+    };
     show(session, state, registration.as_ref(), None)?;
     Ok(0)
 }
@@ -160,8 +193,10 @@ fn show(
             state,
             client_id: registration.map(|registration| registration.client_id.as_str()),
             registration_client_uri: uri.map(|uri| uri.as_str()),
-            client_secret: registration.is_some_and(|registration| registration.client_secret.is_some()),
-            client_secret_expires_at: registration.and_then(|registration| registration.client_secret_expires_at),
+            client_secret: registration
+                .is_some_and(|registration| registration.client_secret.is_some()),
+            client_secret_expires_at: registration
+                .and_then(|registration| registration.client_secret_expires_at),
             authorization,
             store: &store,
         });
@@ -180,16 +215,24 @@ fn show(
     if matches!(state, "deleted" | "forgotten") {
         return Ok(());
     }
-    let secret = match (&registration.client_secret, registration.client_secret_expires_at) {
+    let secret = match (
+        &registration.client_secret,
+        registration.client_secret_expires_at,
+    ) {
         (None, _) => "none: a public client".to_owned(),
         (Some(_), None) => "saved, does not expire".to_owned(),
         (Some(_), Some(at)) => {
             let days = session.remaining_s(at.saturating_mul(1000)) / 86_400;
-            format!("saved, expires in {days} days and is renewed before, where the server allows it")
+            format!(
+                "saved, expires in {days} days and is renewed before, where the server allows it"
+            )
         }
     };
     output.line(&format!("  client secret  {secret}"))?;
-    output.line(&format!("  managed at     {}", uri.map_or("the server named no place", |uri| uri.as_str())))?;
+    output.line(&format!(
+        "  managed at     {}",
+        uri.map_or("the server named no place", |uri| uri.as_str())
+    ))?;
     output.line(&format!("  saved in       {store}"))?;
     if let Some(refused) = &registration.refused_uri {
         output.note(&format!("warning: {refused}"));
@@ -202,5 +245,9 @@ fn show(
 }
 
 fn store_file(session: &Session<'_>) -> String {
-    session.config.store.as_ref().map_or_else(String::new, |store| store.file.clone())
+    session
+        .config
+        .store
+        .as_ref()
+        .map_or_else(String::new, |store| store.file.clone())
 }

@@ -36,7 +36,9 @@ impl<'s, 'o> Lock<'s, 'o> {
                     thread::sleep(Duration::from_millis(pause));
                 }
                 Outcome::Held { .. } => {
-                    return Err(unavailable("another process has locked it; try again when that has ended"));
+                    return Err(unavailable(
+                        "another process has locked it; try again when that has ended",
+                    ));
                 }
                 other => return Err(failed(other)),
             }
@@ -44,7 +46,8 @@ impl<'s, 'o> Lock<'s, 'o> {
     }
 
     pub(crate) fn release(self) {
-        self.session.store(RECORD, StoreOperation::Unlock { fence: self.fence });
+        self.session
+            .store(RECORD, StoreOperation::Unlock { fence: self.fence });
     }
 }
 
@@ -65,7 +68,11 @@ impl<'s, 'o> Saved<'s, 'o> {
             .map(|bytes| json::parse_object(bytes.expose()))
             .transpose()
             .map_err(|error| corrupt(error.message()))?;
-        Ok(Saved { session, object, version })
+        Ok(Saved {
+            session,
+            object,
+            version,
+        })
     }
 
     /// The registration in it, where one was completed.
@@ -92,7 +99,13 @@ impl<'s, 'o> Saved<'s, 'o> {
 
     fn put(&mut self, object: Object) -> Result<(), Failure> {
         let value = Value::Object(object.clone()).to_json().into_bytes().into();
-        match self.session.store(RECORD, StoreOperation::PutIf { version: self.version, value }) {
+        match self.session.store(
+            RECORD,
+            StoreOperation::PutIf {
+                version: self.version,
+                value,
+            },
+        ) {
             Outcome::Stored { version } => {
                 self.version = version;
                 self.object = Some(object);
@@ -105,9 +118,16 @@ impl<'s, 'o> Saved<'s, 'o> {
 
 fn failed(outcome: Outcome) -> Failure {
     match outcome {
-        Outcome::Failed { detail } => unavailable(&format!("it cannot be used: {detail}; check store.file")),
-        Outcome::Conflict => unavailable("another process changed it in spite of the lock; try again"),
-        _ => Failure::from(Error::new(Code::Internal, "the store answered something else than was asked")),
+        Outcome::Failed { detail } => {
+            unavailable(&format!("it cannot be used: {detail}; check store.file"))
+        }
+        Outcome::Conflict => {
+            unavailable("another process changed it in spite of the lock; try again")
+        }
+        _ => Failure::from(Error::new(
+            Code::Internal,
+            "the store answered something else than was asked",
+        )),
     }
 }
 
@@ -116,6 +136,8 @@ fn unavailable(sentence: &str) -> Failure {
 }
 
 fn corrupt(why: &str) -> Failure {
-    let sentence = format!("the saved registration cannot be read: {why}; move the store file away to register anew");
+    let sentence = format!(
+        "the saved registration cannot be read: {why}; move the store file away to register anew"
+    );
     Failure::new(Code::StoreCorrupt, "store.file", sentence)
 }

@@ -11,10 +11,15 @@ const MOST: u64 = 64 * 1024;
 pub(crate) fn user_token(file: Option<&Path>) -> Result<Option<Secret>, Failure> {
     let (text, place) = match (file, env::var(USER_TOKEN)) {
         (Some(path), _) => (read(path)?, path.display().to_string()),
-        (None, Ok(text)) if !text.is_empty() => (Some(Secret::from(text)), format!("environment variable {USER_TOKEN}")),
+        (None, Ok(text)) if !text.is_empty() => (
+            Some(Secret::from(text)),
+            format!("environment variable {USER_TOKEN}"),
+        ),
         (None, _) => return Ok(None),
     };
-    let usable = |token: &Secret| !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    let usable = |token: &Secret| {
+        !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic())
+    };
     match text.filter(usable) {
         Some(token) => Ok(Some(token)),
         None => Err(Failure::new(
@@ -27,9 +32,12 @@ pub(crate) fn user_token(file: Option<&Path>) -> Result<Option<Secret>, Failure>
 
 fn read(path: &Path) -> Result<Option<Secret>, Failure> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)).map_err(|error| {
-        let why = format!("the user's token cannot be read: {error}; name the file that holds it");
-        Failure::new(Code::SecretUnavailable, path.display().to_string(), why)
-    })?;
+    File::open(path)
+        .and_then(|file| file.take(MOST).read_to_end(&mut bytes))
+        .map_err(|error| {
+            let why =
+                format!("the user's token cannot be read: {error}; name the file that holds it");
+            Failure::new(Code::SecretUnavailable, path.display().to_string(), why)
+        })?;
     Ok(Secret::from_bytes(bytes))
 }

@@ -14,8 +14,8 @@ use svcauth::{
     core::{
         Client, Now,
         client::{
-            Capabilities, Lease, LeaseState, Outcome, Output as Next, RegistrationState, Rejection, State,
-            StoreOperation, Subject, TargetId, Task, TaskId, TaskKind,
+            Capabilities, Lease, LeaseState, Outcome, Output as Next, RegistrationState, Rejection,
+            State, StoreOperation, Subject, TargetId, Task, TaskId, TaskKind,
         },
         config::SecretReference,
         message::Registration,
@@ -70,7 +70,12 @@ impl<'a> Session<'a> {
         capabilities.client_certificate = true;
         let started = Instant::now();
         // The seed spreads the attempts of services that run for long; here there is nothing to spread.
-        let client = Client::new(config.clone(), capabilities, u64::from(std::process::id()), now(started))?;
+        let client = Client::new(
+            config.clone(),
+            capabilities,
+            u64::from(std::process::id()),
+            now(started),
+        )?;
         Ok(Session {
             config,
             client,
@@ -98,7 +103,11 @@ impl<'a> Session<'a> {
         let targets = &self.config.targets;
         let known = || {
             let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-            if names.is_empty() { "there is none".to_owned() } else { format!("known are {}", names.join(", ")) }
+            if names.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("known are {}", names.join(", "))
+            }
         };
         match (name, targets.as_slice()) {
             (Some(name), _) => self.client.target(name).ok_or_else(|| {
@@ -115,7 +124,10 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn target_name(&self, target: TargetId) -> &str {
-        self.config.targets.get(target.index()).map_or("", |target| &target.name)
+        self.config
+            .targets
+            .get(target.index())
+            .map_or("", |target| &target.name)
     }
 
     /// Loads the saved registration, or registers.
@@ -135,7 +147,11 @@ impl<'a> Session<'a> {
     }
 
     /// The token of a target.
-    pub(crate) fn lease(&mut self, target: TargetId, subject: Subject<'_>) -> Result<Lease, Failure> {
+    pub(crate) fn lease(
+        &mut self,
+        target: TargetId,
+        subject: Subject<'_>,
+    ) -> Result<Lease, Failure> {
         let deadline = self.deadline();
         self.arrived.clear();
         loop {
@@ -148,23 +164,34 @@ impl<'a> Session<'a> {
                 return Ok(self.arrived.swap_remove(at).1);
             }
             match asked {
-                State::Failed { error, .. } => self.endure(Some(error), progress.until, deadline)?,
+                State::Failed { error, .. } => {
+                    self.endure(Some(error), progress.until, deadline)?
+                }
                 _ => self.endure(progress.failure, progress.until, deadline)?,
             }
         }
     }
 
     /// Another lease after a called service refused this one; none if there is none to be had.
-    pub(crate) fn replace(&mut self, target: TargetId, subject: Subject<'_>, refused: &Lease) -> Option<Lease> {
+    pub(crate) fn replace(
+        &mut self,
+        target: TargetId,
+        subject: Subject<'_>,
+        refused: &Lease,
+    ) -> Option<Lease> {
         let deadline = self.deadline();
         let mut last = false;
         loop {
-            let answer = self.client.reject(target, subject, refused.id(), self.now());
+            let answer = self
+                .client
+                .reject(target, subject, refused.id(), self.now());
             let progress = self.advance();
             match answer {
                 Rejection::Retry(lease) => return Some(lease),
                 Rejection::Wait if !last => {
-                    last = self.endure(progress.failure, progress.until, deadline).is_err();
+                    last = self
+                        .endure(progress.failure, progress.until, deadline)
+                        .is_err();
                 }
                 _ => return None,
             }
@@ -179,18 +206,23 @@ impl<'a> Session<'a> {
             timeout_ms: self.config.timeouts.request_ms,
             max_bytes: self.config.limits.answer_bytes,
         };
-        Ok(self.perform(kind).into_response(&url)?)
+        Ok(self.perform(kind).into_answer(&url)?)
     }
 
     /// Reads a secret as the client would.
     pub(crate) fn secret(&self, reference: &SecretReference) -> Result<svcauth::Secret, Failure> {
-        let kind = TaskKind::ReadSecret { reference: reference.clone() };
+        let kind = TaskKind::ReadSecret {
+            reference: reference.clone(),
+        };
         Ok(self.perform(kind).into_secret(reference)?)
     }
 
     /// One operation on the durable store.
     pub(crate) fn store(&self, key: &str, operation: StoreOperation) -> Outcome {
-        self.perform(TaskKind::Store { key: key.to_owned(), operation })
+        self.perform(TaskKind::Store {
+            key: key.to_owned(),
+            operation,
+        })
     }
 
     pub(crate) fn random(&self, bytes: usize) -> Outcome {
@@ -228,7 +260,9 @@ impl<'a> Session<'a> {
                 }
                 Next::Event(event) => {
                     self.output.event(&event);
-                    if let Event::RefreshFailed { error, .. } | Event::RegistrationFailed { error, .. } = &event {
+                    if let Event::RefreshFailed { error, .. }
+                    | Event::RegistrationFailed { error, .. } = &event
+                    {
                         failure = Some(error.clone());
                     }
                     self.events.push(event);
@@ -252,12 +286,20 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         let outcome = self.host.perform(kind);
         let took = started.elapsed().as_millis();
-        self.output.step(&format!("{what} -> {} ({took} ms)", describe_outcome(&outcome)));
+        self.output.step(&format!(
+            "{what} -> {} ({took} ms)",
+            describe_outcome(&outcome)
+        ));
         outcome
     }
 
     /// Waits for the next attempt; not after a failure unless `--wait` was given, and not beyond the deadline.
-    fn endure(&self, failure: Option<Error>, until: Option<u64>, deadline: Instant) -> Result<(), Failure> {
+    fn endure(
+        &self,
+        failure: Option<Error>,
+        until: Option<u64>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let pause = until.map(|at| Duration::from_millis(at.saturating_sub(self.now().mono_ms)));
         let in_time = pause.is_some_and(|pause| Instant::now() + pause < deadline);
         match failure {
@@ -288,13 +330,22 @@ pub(crate) fn seconds(number: f64) -> Result<Duration, Failure> {
 }
 
 fn now(started: Instant) -> Now {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Now { mono_ms: started.elapsed().as_millis() as u64, wall_ms: wall.as_millis() as u64 }
+    let wall = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        mono_ms: started.elapsed().as_millis() as u64,
+        wall_ms: wall.as_millis() as u64,
+    }
 }
 
 fn describe(kind: &TaskKind) -> String {
     match kind {
-        TaskKind::Send { request, .. } => format!("{} {}", request.method.as_str(), without_query(&request.url)),
+        TaskKind::Send { request, .. } => format!(
+            "{} {}",
+            request.method.as_str(),
+            without_query(&request.url)
+        ),
         TaskKind::ReadSecret { reference } => format!("read {}", place(reference)),
         TaskKind::Random { bytes } => format!("{bytes} random bytes"),
         TaskKind::Store { key, operation } => {
@@ -318,7 +369,9 @@ fn describe_outcome(outcome: &Outcome) -> String {
         Outcome::SendFailed { detail, .. } | Outcome::Failed { detail } => detail.clone(),
         Outcome::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Outcome::Record { value: None, .. } => "not there".to_owned(),
-        Outcome::Record { version, .. } | Outcome::Stored { version } => format!("version {version}"),
+        Outcome::Record { version, .. } | Outcome::Stored { version } => {
+            format!("version {version}")
+        }
         Outcome::Conflict => "changed by another".to_owned(),
         Outcome::Held { .. } => "held by another process".to_owned(),
         Outcome::Unsupported => "not supported".to_owned(),

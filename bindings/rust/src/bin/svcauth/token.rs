@@ -28,12 +28,17 @@ pub(crate) fn run(options: &TokenOptions, common: &Common, output: &Output) -> R
     let target = session.target(options.target.as_deref())?;
     let lease = session.lease(target, Subject::Service)?;
     let expires_in = session.remaining_s(lease.expires_at_wall_ms());
-    let missing = session.take_events().into_iter().find_map(|event| match event {
-        Event::ScopeReduced { missing, .. } => Some(missing.join(" ")),
-        _ => None,
-    });
+    let missing = session
+        .take_events()
+        .into_iter()
+        .find_map(|event| match event {
+            Event::ScopeReduced { missing, .. } => Some(missing.join(" ")),
+            _ => None,
+        });
     if let Some(missing) = missing {
-        output.note(&format!("warning: not granted: {missing}; let the server's operator allow it for this client"));
+        output.note(&format!(
+            "warning: not granted: {missing}; let the server's operator allow it for this client"
+        ));
     }
     let name = session.target_name(target);
     if output.is_json() {
@@ -54,8 +59,15 @@ pub(crate) fn run(options: &TokenOptions, common: &Common, output: &Output) -> R
         [] => "no scope".to_owned(),
         scopes => format!("scopes {}", scopes.join(" ")),
     };
-    let client = lease.client_id().map(|id| format!(", client {id}")).unwrap_or_default();
-    output.note(&format!("{name}: valid for {expires_in} s, {scopes}{client}"));
-    output.hint("whoever holds this token can use it; `svcauth call URL` makes a call without showing it");
+    let client = lease
+        .client_id()
+        .map(|id| format!(", client {id}"))
+        .unwrap_or_default();
+    output.note(&format!(
+        "{name}: valid for {expires_in} s, {scopes}{client}"
+    ));
+    output.hint(
+        "whoever holds this token can use it; `svcauth call URL` makes a call without showing it",
+    );
     Ok(0)
 }
