@@ -15,6 +15,7 @@ mod guard;
 pub mod lease;
 pub mod output;
 pub mod result;
+pub mod task;
 
 pub use error::Error;
 pub use result::ResultCode;
