@@ -273,6 +273,50 @@ typedef uint32_t svcauth_output_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What has become of a token.
+enum svcauth_lease_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // `svcauth_output_lease` gives it: for those who wait, and for all until its `ask_at_ms`.
+  SVCAUTH_LEASE_STATE_READY = 1,
+  // `svcauth_output_lease` gives it, for those who wait now and for nobody else.
+  SVCAUTH_LEASE_STATE_ONCE = 2,
+  // The last one must not be served any more; ask the client.
+  SVCAUTH_LEASE_STATE_CLEARED = 3,
+  // None can be had now; `svcauth_output_error` says why, for those who wait.
+  SVCAUTH_LEASE_STATE_FAILED = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_lease_state svcauth_lease_state;
+#else
+typedef uint32_t svcauth_lease_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How much an event matters.
+enum svcauth_event_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The normal course.
+  SVCAUTH_EVENT_LEVEL_INFO = 1,
+  // Something is wrong and calls still work.
+  SVCAUTH_EVENT_LEVEL_WARN = 2,
+  // Calls fail, or a person has to act.
+  SVCAUTH_EVENT_LEVEL_ERROR = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_event_level svcauth_event_level;
+#else
+typedef uint32_t svcauth_event_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // Where a secret is.
 enum svcauth_secret_kind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -316,50 +360,6 @@ enum svcauth_store_operation
 typedef enum svcauth_store_operation svcauth_store_operation;
 #else
 typedef uint32_t svcauth_store_operation;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-// What has become of a token.
-enum svcauth_lease_state
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  // `svcauth_output_lease` gives it: for those who wait, and for all until its `ask_at_ms`.
-  SVCAUTH_LEASE_STATE_READY = 1,
-  // `svcauth_output_lease` gives it, for those who wait now and for nobody else.
-  SVCAUTH_LEASE_STATE_ONCE = 2,
-  // The last one must not be served any more; ask the client.
-  SVCAUTH_LEASE_STATE_CLEARED = 3,
-  // None can be had now; `svcauth_output_error` says why, for those who wait.
-  SVCAUTH_LEASE_STATE_FAILED = 4,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum svcauth_lease_state svcauth_lease_state;
-#else
-typedef uint32_t svcauth_lease_state;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-// How much an event matters.
-enum svcauth_event_level
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  // The normal course.
-  SVCAUTH_EVENT_LEVEL_INFO = 1,
-  // Something is wrong and calls still work.
-  SVCAUTH_EVENT_LEVEL_WARN = 2,
-  // Calls fail, or a person has to act.
-  SVCAUTH_EVENT_LEVEL_ERROR = 3,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum svcauth_event_level svcauth_event_level;
-#else
-typedef uint32_t svcauth_event_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -623,6 +623,14 @@ typedef struct {
   uint32_t scopes;
 } svcauth_lease_info;
 
+// A change of a token. Frozen: a later version adds functions, not members.
+typedef struct {
+  // The number of the target.
+  uint32_t target;
+  // What is the case now.
+  svcauth_lease_state state;
+} svcauth_lease_change_info;
+
 // What all tasks have. Frozen: a later version adds functions, not members.
 typedef struct {
   // Names the task in its answer; never used again by this client.
@@ -652,14 +660,6 @@ typedef struct {
   // What to do.
   svcauth_store_operation operation;
 } svcauth_store_info;
-
-// A change of a token. Frozen: a later version adds functions, not members.
-typedef struct {
-  // The number of the target.
-  uint32_t target;
-  // What is the case now.
-  svcauth_lease_state state;
-} svcauth_lease_change_info;
 
 #ifdef __cplusplus
 extern "C" {
@@ -926,6 +926,26 @@ svcauth_result svcauth_output_get_text(const svcauth_output *output,
                                        const char **text,
                                        size_t *len);
 
+// Gives what has become of which token; whose it is is a text.
+svcauth_result svcauth_output_lease_change(const svcauth_output *output,
+                                           svcauth_lease_change_info *info);
+
+// Gives the lease of a change in state ready or once, with a reference for the caller:
+// `svcauth_lease_release`.
+svcauth_result svcauth_output_lease(const svcauth_output *output,
+                                    svcauth_lease **lease);
+
+// Gives why a change is in state failed, as an error that the caller frees.
+svcauth_result svcauth_output_error(const svcauth_output *output,
+                                    svcauth_error **error);
+
+// Gives how much an event matters.
+svcauth_result svcauth_output_event_level(const svcauth_output *output,
+                                          svcauth_event_level *level);
+
+// Frees an output; NULL is nothing to free. A task is not answered by it.
+void svcauth_output_free(svcauth_output *output);
+
 // Gives what all tasks have.
 svcauth_result svcauth_output_task(const svcauth_output *output,
                                    svcauth_task_info *info);
@@ -954,26 +974,6 @@ svcauth_result svcauth_output_random(const svcauth_output *output,
 // Gives how to use the store; the record's name and new content are texts.
 svcauth_result svcauth_output_store(const svcauth_output *output,
                                     svcauth_store_info *info);
-
-// Gives what has become of which token; whose it is is a text.
-svcauth_result svcauth_output_lease_change(const svcauth_output *output,
-                                           svcauth_lease_change_info *info);
-
-// Gives the lease of a change in state ready or once, with a reference for the caller:
-// `svcauth_lease_release`.
-svcauth_result svcauth_output_lease(const svcauth_output *output,
-                                    svcauth_lease **lease);
-
-// Gives why a change is in state failed, as an error that the caller frees.
-svcauth_result svcauth_output_error(const svcauth_output *output,
-                                    svcauth_error **error);
-
-// Gives how much an event matters.
-svcauth_result svcauth_output_event_level(const svcauth_output *output,
-                                          svcauth_event_level *level);
-
-// Frees an output; NULL is nothing to free. A task is not answered by it.
-void svcauth_output_free(svcauth_output *output);
 
 #ifdef __cplusplus
 }  // extern "C"

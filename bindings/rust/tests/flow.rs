@@ -29,6 +29,15 @@ fn opening_touches_no_network_and_starts_no_thread() {
 }
 
 #[test]
+fn handles_may_be_shared_between_threads_and_leases_sent_to_them() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    fn sent<T: Send + Sync + 'static>() {}
+    shared::<Client>();
+    shared::<svcauth::Target>();
+    sent::<svcauth::Lease>();
+}
+
+#[test]
 fn calls_carry_one_token_that_was_asked_for_once() {
     let lab = lab(LabConfig::default());
     let heard = Heard::default();

@@ -68,6 +68,13 @@ impl Credentials {
 
     /// Takes a registration as the one pair there is.
     pub(crate) fn register(&mut self, registration: &Registration) {
+        // The same again is no reason to try again what failed.
+        if let [pair] = self.pairs.as_slice()
+            && pair.client_id == registration.client_id
+            && pair.secret == registration.client_secret
+        {
+            return;
+        }
         self.generation += 1;
         self.preferred = 0;
         self.pairs.clear();

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Code, Config, Error, Event, Exchange, Fault, Secret,
     config::{RegistrationConfig, SecretReference},
-    message::{self, AuthorizationAnswer, RegistrationRequest, UpdateRegistration},
+    message::{self, RegistrationRequest, UpdateRegistration},
     wire::{
         Request, Url,
         json::{self, Object, Value},
@@ -129,6 +129,15 @@ impl Registration {
                 .endpoint(Endpoint::Registration, config, parts.io)
             {
                 Need::Met(url) => {
+                    // Where the metadata names it, the authorization endpoint is asked for before anything
+                    // is begun: the step that needs it comes while the lock is held.
+                    let authorizes = settings.authorize && self.goal != Goal::Renew;
+                    let endpoint = Endpoint::Authorization;
+                    if authorizes
+                        && let Need::Waiting = parts.discovery.endpoint(endpoint, config, parts.io)
+                    {
+                        return Need::Waiting;
+                    }
                     self.endpoint = Some(url);
                     self.lock(&mut parts);
                 }
@@ -530,7 +539,10 @@ impl Registration {
                 return self.note_authorization("failed", Some(format!("{error}")), parts);
             }
         };
-        match AuthorizationAnswer::of(&response) {
+        let Some(record) = &self.saved else {
+            return Err(mismatched());
+        };
+        match record.registration.authorization_answer(&response) {
             Ok(answer) => {
                 let error = answer.error().map(|error| error.error.clone());
                 self.note_authorization(answer.kind(), error, parts)

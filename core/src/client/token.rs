@@ -174,8 +174,10 @@ impl Token {
             return Rejection::Retry(previous);
         }
         // The predecessor in use is refused as well: neither is any good.
-        if let Some((newer, _)) = self.newer.take() {
-            self.current = Some(newer);
+        let newer = self.newer.take().map(|(lease, _)| lease);
+        let newer = newer.filter(|lease| now < lease.serve_until_ms());
+        if let Some(newer) = &newer {
+            self.current = Some(newer.clone());
         }
         // While the server is away there is nothing better to be had.
         if self.fetch.is_none()
@@ -185,6 +187,9 @@ impl Token {
                 .is_some_and(|failed| now < failed.retry_at)
         {
             self.note_rejection(id, "none", config, io);
+            if let Some(newer) = newer {
+                self.announce(LeaseState::Ready(newer), io);
+            }
             return Rejection::Deliver;
         }
         self.note_rejection(id, "refresh", config, io);

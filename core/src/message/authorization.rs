@@ -93,6 +93,15 @@ impl Registration {
         }
         .request()
     }
+
+    /// Reads the response to [`Self::authorization_request`]; no secret of this registration is in its errors.
+    ///
+    /// # Errors
+    /// As [`AuthorizationAnswer::of`]'s.
+    pub fn authorization_answer(&self, response: &Response) -> Result<AuthorizationAnswer, Error> {
+        let secrets = secrets(self.registration_access_token.as_ref(), self.client_secret.as_ref());
+        read(response, None, &secrets)
+    }
 }
 
 impl AuthorizationAnswer {
@@ -165,15 +174,17 @@ impl Exchange for AuthorizationRequest<'_> {
     /// # Errors
     /// Never for a redirect; otherwise as for any message.
     fn parse(&self, response: &Response) -> Result<AuthorizationAnswer, Error> {
-        let mut secrets = Secrets::default();
-        for secret in [self.registration_access_token, self.client_secret]
-            .into_iter()
-            .flatten()
-        {
-            secrets.add(secret.expose());
-        }
+        let secrets = secrets(self.registration_access_token, self.client_secret);
         read(response, self.redirect_uri, &secrets)
     }
+}
+
+fn secrets(registration_access_token: Option<&Secret>, client_secret: Option<&Secret>) -> Secrets {
+    let mut secrets = Secrets::default();
+    for secret in [registration_access_token, client_secret].into_iter().flatten() {
+        secrets.add(secret.expose());
+    }
+    secrets
 }
 
 fn read(

@@ -125,12 +125,18 @@ impl World {
         self.settle(p);
     }
 
-    /// The server loses a registered client that worked.
+    /// The server loses a registered client that worked: one that never did is not replaced.
     fn forget_client(&mut self, service: usize) {
-        let works = self.processes.iter().all(|process| process.service != service || process.works);
-        if self.services[service].kind == Kind::Registered && works {
-            self.server.clients.retain(|id, _| !id.starts_with("reg-"));
-            self.tell(|| "the server forgets its registered clients".into());
+        if self.services[service].kind != Kind::Registered {
+            return;
+        }
+        let processes = self.processes.iter().filter(|process| process.service == service);
+        let ids: Vec<Option<String>> = processes.map(|process| process.works_as.clone()).collect();
+        if let Some(Some(id)) = ids.first()
+            && ids.iter().all(|other| other.as_ref() == Some(id))
+        {
+            self.server.clients.remove(id);
+            self.tell(|| format!("the server forgets {id}"));
         }
     }
 

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 use svcauth_core::{
     Client, Error, Event,
     client::{
-        Calls, Capabilities, Lease, LeaseChange, LeaseState, Output, Outcome, Rejection, State, Subject,
+        Calls, Capabilities, Completion, Lease, LeaseChange, LeaseState, Output, Outcome, Rejection, State, Subject,
         SubjectId, TargetId, TaskId,
     },
     config::SecretReference,
@@ -30,10 +30,12 @@ pub(crate) struct Process {
     pub(crate) waiters: BTreeMap<u64, Waiter>,
     pub(crate) watch: Watch,
     pub(crate) last_task: Option<TaskId>,
-    /// Whether it has got a token from the server in this life.
-    pub(crate) works: bool,
+    /// The client id with which it got a token in this life.
+    pub(crate) works_as: Option<String>,
     /// Whether metadata has named the client's endpoints.
     pub(crate) discovered: bool,
+    /// A secret's name and content, on the way to the client.
+    pub(crate) reading: Option<(String, Vec<u8>)>,
     next_waiter: u64,
     wake: u64,
     wake_at: Option<u64>,
@@ -70,8 +72,9 @@ impl Process {
             waiters: BTreeMap::new(),
             watch: Watch::default(),
             last_task: None,
-            works: false,
+            works_as: None,
             discovered: false,
+            reading: None,
             next_waiter: 0,
             wake: 0,
             wake_at: None,
@@ -83,7 +86,7 @@ impl Process {
         self.cells.clear();
         self.waiters.clear();
         self.watch = Watch::default();
-        self.works = false;
+        self.works_as = None;
         self.discovered = false;
     }
 }
@@ -282,9 +285,17 @@ impl World {
         let now = self.clock(p);
         let note = if self.is_telling() { format!("{outcome:?}") } else { String::new() };
         let Some(client) = &mut self.processes[p].client else { return };
+        let before = client.stats().tokens_received;
         let done = client.complete(task, outcome, now);
+        let received = client.stats().tokens_received > before;
         self.tell(|| format!("p{p} task {task:?} answered: {note} {done:?}"));
-        let verdict = self.processes[p].watch.completed(task, done, meaning, now.mono_ms);
+        let process = &mut self.processes[p];
+        let verdict = process.watch.completed(task, done, meaning, received, now.mono_ms);
+        if let Some((name, content)) = process.reading.take()
+            && done == Completion::Accepted
+        {
+            process.watch.secret_read(&name, &content, now.mono_ms);
+        }
         self.judge(p, verdict);
         self.settle(p);
     }
@@ -389,7 +400,6 @@ impl World {
             self.judge(p, verdict);
         }
         if let LeaseState::Ready(lease) | LeaseState::Once(lease) = &change.state {
-            self.processes[p].works = true;
             self.check_truth(p, target, change.subject, lease);
         }
         let cells = &mut self.processes[p].cells;
@@ -397,7 +407,7 @@ impl World {
             LeaseState::Ready(lease) => {
                 cells.insert((target, change.subject), lease.clone());
             }
-            LeaseState::Cleared | LeaseState::Once(_) => {
+            LeaseState::Cleared => {
                 cells.remove(&(target, change.subject));
             }
             _ => {}
@@ -464,6 +474,9 @@ impl World {
         let json = serde_json::to_string(event).unwrap_or_default();
         self.check_secrets(p, &json);
         self.tell(|| format!("p{p} event {json}"));
+        if let Event::TokenReceived { client_id, .. } = event {
+            self.processes[p].works_as = client_id.clone();
+        }
         if let Event::Rejected { target, action, .. } = event {
             let now = self.clock(p).mono_ms;
             let config = &self.services[self.processes[p].service].config;

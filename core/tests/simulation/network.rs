@@ -33,8 +33,16 @@ impl World {
             }
             _ => None,
         };
+        let attempt = match &task.kind {
+            TaskKind::Store { key, .. } => key
+                .strip_prefix("refresh_token/t")
+                .and_then(|target| target.parse().ok())
+                .map(|target| (target, None)),
+            _ => token,
+        };
         let tokens = self.tokens(p);
-        let verdict = self.processes[p].watch.task_handed_out(task.id, task.deadline_ms, token, now, tokens);
+        let watch = &mut self.processes[p].watch;
+        let verdict = watch.task_handed_out((task.id, task.deadline_ms), token, attempt, now, tokens);
         self.judge(p, verdict);
         match task.kind {
             TaskKind::Send { request, timeout_ms, .. } => self.send(life, task.id, request, timeout_ms),
@@ -198,12 +206,11 @@ impl World {
     }
 
     pub(crate) fn read_secret(&mut self, p: usize, task: TaskId, file: &str) {
-        let now = self.clock(p).mono_ms;
         let content = self.files.get(file).cloned().flatten();
         let fails = self.calm_since.is_none() && self.chance(self.weather.secret);
         let outcome = match content {
             Some(bytes) if !fails => {
-                self.processes[p].watch.secret_read(file, &bytes, now);
+                self.processes[p].reading = Some((file.to_owned(), bytes.clone()));
                 Outcome::Bytes(bytes.into())
             }
             _ if fails && self.chance(300) => return,
@@ -242,6 +249,10 @@ impl World {
         }
         let outcome = if told { outcome } else { Outcome::Failed { detail: "input/output error".into() } };
         if self.is_alive(life) {
+            if key == "registration" {
+                let record = self.stores[store].text(key);
+                self.processes[life.process].reading = Some((key.to_owned(), record.into_bytes()));
+            }
             self.answer(life.process, task, outcome, None);
         }
     }

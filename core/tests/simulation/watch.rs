@@ -28,8 +28,8 @@ pub(crate) struct Watch {
     idle_wakes: VecDeque<u64>,
     demands: BTreeMap<Key, u64>,
     acted_at: BTreeMap<usize, u64>,
-    /// The token whose answer was given to the client just now.
-    answering: Option<Key>,
+    /// The token that has just come.
+    received: Option<Key>,
 }
 
 struct Held {
@@ -40,7 +40,10 @@ struct Held {
 
 struct Flight {
     deadline: u64,
+    /// The token that is asked for.
     token: Option<Key>,
+    /// The token in whose attempt the task is.
+    attempt: Option<Key>,
 }
 
 /// The last request for a token, and what came of it.
@@ -61,7 +64,14 @@ pub(crate) type Shown = (Option<(String, String)>, String);
 type Verdict = Result<(), String>;
 
 impl Watch {
-    pub(crate) fn task_handed_out(&mut self, id: TaskId, deadline: u64, token: Option<Key>, now: u64, tokens: usize) -> Verdict {
+    pub(crate) fn task_handed_out(
+        &mut self,
+        (id, deadline): (TaskId, u64),
+        token: Option<Key>,
+        attempt: Option<Key>,
+        now: u64,
+        tokens: usize,
+    ) -> Verdict {
         self.flights.retain(|_, flight| flight.deadline > now);
         if let Some(key) = token
             && let Some((other, _)) = self.flights.iter().find(|(_, flight)| flight.token == Some(key))
@@ -74,7 +84,7 @@ impl Watch {
         if deadline <= now {
             return Err(format!("task {id:?} handed out after its deadline"));
         }
-        self.flights.insert(id, Flight { deadline, token });
+        self.flights.insert(id, Flight { deadline, token, attempt });
         within(&mut self.tasks, now, TASKS_PER_SECOND * tokens, "tasks")?;
         // Reading, locking, loading, marking, asking, saving, unlocking: one at a time for each token, and
         // locks given back whose answers are still to come.
@@ -84,19 +94,33 @@ impl Watch {
         Ok(())
     }
 
-    /// What the client must make of an outcome.
-    pub(crate) fn completed(&mut self, id: TaskId, done: Completion, meaning: Option<Meaning>, now: u64) -> Verdict {
+    /// What the client must make of an outcome; `received` whether a token came of it.
+    pub(crate) fn completed(
+        &mut self,
+        id: TaskId,
+        done: Completion,
+        meaning: Option<Meaning>,
+        received: bool,
+        now: u64,
+    ) -> Verdict {
         let flight = self.flights.remove(&id).filter(|flight| now < flight.deadline);
         let expected = if flight.is_some() { Completion::Accepted } else { Completion::Ignored };
         if done != expected {
             return Err(format!("the outcome of {id:?} was {done:?}, not {expected:?}"));
         }
-        if let Some(Flight { token: Some(key), .. }) = flight
+        let Some(flight) = flight else { return Ok(()) };
+        if let Some(key) = flight.attempt
             && let Some(last) = self.last.get_mut(&key)
         {
-            last.meaning = Some(meaning.unwrap_or(Meaning::Odd));
-            last.at = now;
-            self.answering = Some(key);
+            if flight.token.is_some() {
+                last.meaning = Some(meaning.unwrap_or(Meaning::Odd));
+                last.at = now;
+            }
+            if received {
+                // What is announced now says more; nothing is where nobody waits.
+                (last.at, last.rest, last.once) = (now, Some(0), true);
+                self.received = Some(key);
+            }
         }
         Ok(())
     }
@@ -111,13 +135,14 @@ impl Watch {
             let touched = self.touched_at.is_some_and(|at| at >= last.at);
             let capped = |asked: u64| asked.min(schedule.retry_after_max_ms);
             let trouble = schedule.backoff_initial_ms / 10;
+            let anew = touched || rest >= schedule.refused_initial_ms;
             let need = match (&last.rest, &last.meaning) {
                 (Some(rest), _) => *rest,
-                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) if !last.shown.contains(&shown) => {
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) if anew => 0,
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused)) if !last.shown.contains(&shown) => {
                     attempt = last.shown;
                     0
                 }
-                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) if touched => 0,
                 (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) => schedule.refused_initial_ms,
                 (None, Some(Meaning::RateLimited(None))) if touched => trouble,
                 (None, Some(Meaning::RateLimited(None))) => schedule.rate_limited_initial_ms,
@@ -227,14 +252,13 @@ impl Watch {
                 // The answer may have been slow, and the token half gone when it came.
                 let half = (lease.expires_at_ms() - now) / 2;
                 let rest = config.schedule.refresh_floor_ms.min(half).min(lease.serve_until_ms() - now);
-                self.gained(key, rest, false, lease);
+                self.rest(key, rest);
                 self.held.insert(key, Held { lease: lease.clone(), suspect: false });
                 Ok(())
             }
-            LeaseState::Once(lease) => {
+            LeaseState::Once(_) => {
                 // A suspect lease gives way; one that is still good stays in use.
                 self.held.retain(|held, lease| *held != key || !lease.suspect);
-                self.gained(key, 0, true, lease);
                 Ok(())
             }
             LeaseState::Cleared => self.cleared(key, now, config),
@@ -249,30 +273,26 @@ impl Watch {
         }
     }
 
-    /// The first lease after a request is what it brought, unless it is the old one that is given back.
-    fn gained(&mut self, key: Key, rest: u64, once: bool, lease: &Lease) {
-        if self.answering.take_if(|answering| *answering == key).is_none() {
-            return;
-        }
-        let known = self.held.get(&key).is_some_and(|held| held.lease.id() == lease.id());
-        if let Some(last) = self.last.get_mut(&key)
-            && (last.meaning == Some(Meaning::Token) || last.meaning == Some(Meaning::Odd) && !known)
+    /// How long none is asked for after a token that can be kept.
+    fn rest(&mut self, key: Key, rest: u64) {
+        if self.received.take_if(|received| *received == key).is_some()
+            && let Some(last) = self.last.get_mut(&key)
         {
-            last.rest = Some(rest);
-            last.once = once;
+            (last.rest, last.once) = (Some(rest), false);
         }
     }
 
     /// The client has nothing more to say about what it was told.
     pub(crate) fn settled(&mut self) {
-        self.answering = None;
+        self.received = None;
     }
 
     fn cleared(&mut self, key: Key, now: u64, config: &Config) -> Verdict {
+        // What was in use and came to its end is to be had again.
+        *self.demands.entry(key).or_default() += 1;
         let held = self.held.remove(&key);
         if key.1.is_some() && self.users.len() > config.limits.subjects && !held.as_ref().is_some_and(|held| held.suspect) {
             // Another user's token took its place; what was under way for it is nobody's.
-            self.users.remove(&key);
             for flight in self.flights.values_mut() {
                 flight.token.take_if(|token| *token == key);
             }

@@ -22,7 +22,7 @@ use svcauth_core::{
 
 /// A run that lasts longer is ended; the length of each phase is drawn so that few reach it.
 const MOST_STEPS: u64 = 4_000;
-/// Steps that a failing run tells of.
+/// Steps that a failing run tells of, unless `SVCAUTH_STORY` says otherwise.
 const STORY: usize = 60;
 
 pub(crate) struct World {
@@ -48,6 +48,7 @@ pub(crate) struct World {
     sequence: u64,
     steps: u64,
     story: Option<VecDeque<String>>,
+    longest_story: usize,
     violation: Option<String>,
 }
 
@@ -195,6 +196,7 @@ impl World {
             sequence: 0,
             steps: 0,
             story: tell.then(VecDeque::new),
+            longest_story: crate::number("SVCAUTH_STORY").map_or(STORY, |lines| lines as usize),
             violation: None,
         }
     }
@@ -449,7 +451,7 @@ impl World {
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
-            if story.len() == STORY {
+            if story.len() >= self.longest_story {
                 story.pop_front();
             }
             story.push_back(format!("{:>9} {}", self.now, line()));

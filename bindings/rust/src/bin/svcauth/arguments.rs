@@ -286,4 +286,39 @@ mod tests {
     fn the_command_line_is_free_of_contradictions() {
         Arguments::command().debug_assert();
     }
+
+    /// The words of a line as a shell would see them, up to a pipe, a redirection or a remark.
+    fn words(line: &str) -> Vec<String> {
+        let end = ["   ", " | ", " > "]
+            .into_iter()
+            .filter_map(|end| line.find(end))
+            .min();
+        let line = &line[..end.unwrap_or(line.len())];
+        let parts = line.split('\'').enumerate();
+        parts
+            .flat_map(|(position, part)| match position % 2 {
+                0 => part.split_whitespace().map(String::from).collect(),
+                _ => vec![part.to_owned()],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_a_command_line() {
+        let mut seen = 0;
+        for help in [
+            OVERVIEW, INIT, CONFIG, CHECK, REGISTER, AUTHORIZE, TOKEN, CALL,
+        ] {
+            for line in help.replace("\\\n      ", "").lines() {
+                let line = line.trim_start();
+                if line.starts_with("svcauth ") {
+                    let words = words(line);
+                    let read = Arguments::try_parse_from(&words);
+                    assert!(read.is_ok(), "{line}: {words:?}: {}", read.unwrap_err());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen >= 25, "{seen}");
+    }
 }

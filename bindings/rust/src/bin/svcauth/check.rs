@@ -201,8 +201,9 @@ fn store(session: &Session<'_>, report: &mut Report<'_>) -> Result<bool, Failure
             }
             None => {
                 let sentence = "this service is not registered yet";
-                let failure = Failure::new(Code::StoreUnavailable, "client.registration", sentence)
-                    .with_advice("svcauth register");
+                let failure =
+                    Failure::new(Code::SecretUnavailable, "client.registration", sentence)
+                        .with_advice("svcauth register");
                 report.failed("registration", file, failure)?;
                 Ok(false)
             }
@@ -331,7 +332,13 @@ fn called(
             "the service knows the token and forbids the call: check the target's scopes",
         ),
         500.. => (Code::ServerError, "the service itself fails: see its log"),
-        _ => return report.ok("call", name.to_owned(), format!("GET {url} -> {status}")),
+        _ => {
+            return report.ok(
+                "call",
+                name.to_owned(),
+                format!("GET {url} -> {status}, the token was not refused"),
+            );
+        }
     };
     let error = Error::new(code, "the call was refused")
         .at(url.to_owned())
@@ -397,10 +404,10 @@ impl Report<'_> {
                 State::Skipped => ("skipped", Paint::Faint),
             };
             let word = self.output.paint(paint, word);
-            self.output.line(&format!(
-                "{word}  {:<13}  {}: {}",
-                check.check, check.subject, check.detail
-            ))?;
+            let subject = format!("{}: ", check.subject);
+            let detail = check.detail.strip_prefix(&subject).unwrap_or(&check.detail);
+            self.output
+                .line(&format!("{word}  {:<13}  {subject}{detail}", check.check))?;
             if let Some(advice) = &check.advice {
                 self.output.line(&format!("{:24}  next: {advice}", ""))?;
             }

@@ -16,6 +16,18 @@ struct Document<'a> {
     next: &'a [String],
 }
 
+/// The configuration, its members in the order in which they are read.
+#[derive(Serialize)]
+struct Start {
+    issuer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints: Option<Value>,
+    client: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<Value>,
+    targets: Map<String, Value>,
+}
+
 /// Asks on a terminal for what no option said.
 struct Questions {
     asks: bool,
@@ -47,7 +59,7 @@ pub(crate) fn run(options: &InitOptions, output: &Output) -> Result<u8, Failure>
     Ok(0)
 }
 
-fn document(options: &InitOptions, questions: &Questions) -> Result<Value, Failure> {
+fn document(options: &InitOptions, questions: &Questions) -> Result<Start, Failure> {
     let issuer = questions.given(
         &options.issuer,
         "--issuer",
@@ -72,38 +84,38 @@ fn document(options: &InitOptions, questions: &Questions) -> Result<Value, Failu
         let url = questions.ask("--target", "URL that its paths start with")?;
         targets.insert(name, self::target(&url, options));
     }
-    let mut document = Map::new();
-    document.insert("issuer".into(), json!(issuer));
-    if options.register {
-        if let Some(endpoint) = &options.registration_endpoint {
-            document.insert("endpoints".into(), json!({ "registration": endpoint }));
-        }
-        let mut metadata = json!({
-            "client_name": "svcauth",
-            "grant_types": ["client_credentials"],
-            "token_endpoint_auth_method": "client_secret_basic",
-            "scope": options.scopes.join(" "),
+    if !options.register {
+        let client = json!({ "credentials": [credential(options, questions)?] });
+        return Ok(Start {
+            issuer,
+            endpoints: None,
+            client,
+            store: None,
+            targets,
         });
-        if !options.audience.is_empty() {
-            metadata["audience"] = json!(options.audience);
-        }
-        document.insert(
-            "client".into(),
-            json!({ "registration": { "metadata": metadata } }),
-        );
-        let store = options
-            .store
-            .clone()
-            .unwrap_or_else(|| shown(&options.output.with_file_name("svcauth.state.json")));
-        document.insert("store".into(), json!({ "file": store }));
-    } else {
-        document.insert(
-            "client".into(),
-            json!({ "credentials": [credential(options, questions)?] }),
-        );
     }
-    document.insert("targets".into(), Value::Object(targets));
-    Ok(Value::Object(document))
+    let mut metadata = json!({
+        "client_name": "svcauth",
+        "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "client_secret_basic",
+        "scope": options.scopes.join(" "),
+    });
+    if !options.audience.is_empty() {
+        metadata["audience"] = json!(options.audience);
+    }
+    let store = options.store.clone();
+    let store =
+        store.unwrap_or_else(|| shown(&options.output.with_file_name("svcauth.state.json")));
+    Ok(Start {
+        issuer,
+        endpoints: options
+            .registration_endpoint
+            .as_ref()
+            .map(|url| json!({ "registration": url })),
+        client: json!({ "registration": { "metadata": metadata } }),
+        store: Some(json!({ "file": store })),
+        targets,
+    })
 }
 
 fn credential(options: &InitOptions, questions: &Questions) -> Result<Value, Failure> {
@@ -189,9 +201,9 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     })
 }
 
-fn next_steps(document: &Value) -> Vec<String> {
+fn next_steps(document: &Start) -> Vec<String> {
     let mut steps = Vec::new();
-    let secret = &document["client"]["credentials"][0]["client_secret"];
+    let secret = &document.client["credentials"][0]["client_secret"];
     if let Some(file) = secret["file"]
         .as_str()
         .filter(|file| !Path::new(file).exists())
@@ -203,13 +215,11 @@ fn next_steps(document: &Value) -> Vec<String> {
     if let Some(variable) = secret["env"].as_str() {
         steps.push(format!("set {variable} to the client secret"));
     }
-    if document["client"]["registration"].is_object() {
+    if document.client["registration"].is_object() {
         steps.push("svcauth register".to_owned());
     }
     steps.push("svcauth check".to_owned());
-    let name = document["targets"]
-        .as_object()
-        .and_then(|targets| targets.keys().next().cloned());
+    let name = document.targets.keys().next().cloned();
     steps.push(format!("svcauth token {}", name.unwrap_or_default()));
     steps
 }

@@ -5,6 +5,7 @@
 
 use crate::{arguments::Common, configuration, failure::Failure, output::Output};
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -15,7 +16,7 @@ use svcauth::{
         Client, Now,
         client::{
             Capabilities, Lease, LeaseState, Outcome, Output as Next, RegistrationState, Rejection,
-            State, StoreOperation, Subject, TargetId, Task, TaskId, TaskKind,
+            State, StoreOperation, Subject, TargetId, Task, TaskKind,
         },
         config::SecretReference,
         message::Registration,
@@ -134,14 +135,16 @@ impl<'a> Session<'a> {
     pub(crate) fn register(&mut self) -> Result<(), Failure> {
         let deadline = self.deadline();
         loop {
-            let asked = self.client.register(self.now());
-            let progress = self.advance();
-            match asked {
+            self.client.register(self.now());
+            let begun = self.advance();
+            let answer = self.client.register(self.now());
+            let rest = self.advance();
+            match answer {
                 RegistrationState::Registered => return Ok(()),
                 RegistrationState::Failed { error, .. } => {
-                    self.endure(Some(error), progress.until, deadline)?;
+                    self.endure(Some(error), rest.until, deadline)?;
                 }
-                _ => self.endure(progress.failure, progress.until, deadline)?,
+                _ => self.endure(begun.failure.or(rest.failure), rest.until, deadline)?,
             }
         }
     }
@@ -182,12 +185,14 @@ impl<'a> Session<'a> {
         let deadline = self.deadline();
         let mut last = false;
         loop {
+            self.arrived.clear();
             let answer = self
                 .client
                 .reject(target, subject, refused.id(), self.now());
             let progress = self.advance();
             match answer {
                 Rejection::Retry(lease) => return Some(lease),
+                Rejection::Wait if self.has_arrived(target) => {}
                 Rejection::Wait if !last => {
                     last = self
                         .endure(progress.failure, progress.until, deadline)
@@ -238,6 +243,10 @@ impl<'a> Session<'a> {
         wall_ms.saturating_sub(self.now().wall_ms) / 1000
     }
 
+    fn has_arrived(&self, target: TargetId) -> bool {
+        self.arrived.iter().any(|(of, _)| *of == target)
+    }
+
     fn now(&self) -> Now {
         now(self.started)
     }
@@ -247,12 +256,13 @@ impl<'a> Session<'a> {
         Instant::now() + self.patience.unwrap_or(wait)
     }
 
-    /// Does all that there is to do now.
+    /// Does all that there is to do now. Events come before the tasks that they announce.
     fn advance(&mut self) -> Progress {
         let mut failure = None;
+        let mut tasks = VecDeque::new();
         loop {
             match self.client.poll(self.now()) {
-                Next::Task(Task { id, kind, .. }) => self.do_task(id, kind),
+                Next::Task(task) => tasks.push_back(task),
                 Next::Lease(change) => {
                     if let LeaseState::Ready(lease) | LeaseState::Once(lease) = change.state {
                         self.arrived.push((change.target, lease));
@@ -267,15 +277,24 @@ impl<'a> Session<'a> {
                     }
                     self.events.push(event);
                 }
-                Next::Idle { until } => return Progress { until, failure },
+                Next::Idle { until } => match tasks.pop_front() {
+                    Some(Task {
+                        id,
+                        kind,
+                        deadline_ms,
+                    }) => {
+                        let outcome = self.perform(kind);
+                        // A request ends at its own limit, which is the core's deadline: what it ended with
+                        // says more than that it was late.
+                        let mut now = self.now();
+                        now.mono_ms = now.mono_ms.min(deadline_ms.saturating_sub(1));
+                        self.client.complete(id, outcome, now);
+                    }
+                    None => return Progress { until, failure },
+                },
                 _ => {}
             }
         }
-    }
-
-    fn do_task(&mut self, id: TaskId, kind: TaskKind) {
-        let outcome = self.perform(kind);
-        self.client.complete(id, outcome, self.now());
     }
 
     fn perform(&self, kind: TaskKind) -> Outcome {

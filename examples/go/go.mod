@@ -1,0 +1,3 @@
+module svcauth-example
+
+go 1.24
