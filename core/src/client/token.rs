@@ -336,6 +336,7 @@ impl Token {
                         .config
                         .targets
                         .get(self.target)
+                        .filter(|_| self.user.is_none())
                         .and_then(subject_reference),
                 ) {
                     let task = TaskKind::ReadSecret {
