@@ -276,6 +276,10 @@ impl World {
         let subject = call.user.as_deref().map_or(Subject::Service, Subject::User);
         let answer = self.processes[p].client.as_mut()?.reject(id, subject, call.lease, now);
         self.tell(|| format!("p{p} t{} rejected {}: {answer:?}", call.target, call.lease));
+        if !first && matches!(answer, Rejection::Wait) {
+            let cooldown = self.services[self.processes[p].service].config.schedule.rejection_cooldown_ms;
+            self.processes[p].watch.wanted_again(key, now.mono_ms, cooldown);
+        }
         let verdict = self.processes[p].watch.rejected(key, call.lease, &answer, now.mono_ms);
         self.judge(p, verdict);
         Some(answer)

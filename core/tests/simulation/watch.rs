@@ -27,6 +27,7 @@ pub(crate) struct Watch {
     tasks: VecDeque<u64>,
     idle_wakes: VecDeque<u64>,
     demands: BTreeMap<Key, u64>,
+    wanted_again_at: BTreeMap<Key, u64>,
     acted_at: BTreeMap<usize, u64>,
     /// The token that has just come.
     received: Option<Key>,
@@ -183,6 +184,14 @@ impl Watch {
         *self.demands.entry(key).or_default() += 1;
         if key.1.is_some() {
             self.users.insert(key);
+        }
+    }
+
+    /// A caller that waited is told to wait on: reason enough for a request once per cool-down.
+    pub(crate) fn wanted_again(&mut self, key: Key, now: u64, cooldown_ms: u64) {
+        if self.wanted_again_at.get(&key).is_none_or(|at| now >= at + cooldown_ms) {
+            self.wanted_again_at.insert(key, now);
+            *self.demands.entry(key).or_default() += 1;
         }
     }
 
