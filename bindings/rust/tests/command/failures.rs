@@ -467,7 +467,10 @@ fn what_the_network_does_ends_with_4() {
             row(
                 "too slow",
                 |stage| {
-                    stage.configure(json!({ "timeouts": { "request_s": 0.1 } }));
+                    stage.configure(json!({
+                        "endpoints": { "token": format!("{}/oauth2/token", stage.lab.issuer_url()) },
+                        "timeouts": { "request_s": 0.1 },
+                    }));
                     stage.lab.faults().set(Endpoint::Token, Fault::hold());
                 },
                 &["token"],
