@@ -510,7 +510,6 @@ impl Token {
         self.failed = None;
         self.failures = 0;
         self.renewed_at = Some(now);
-        self.clock_step_seen = false;
         self.install(lease, kept_fresh, config, io);
     }
 
@@ -542,6 +541,7 @@ impl Token {
             self.previous = before.filter(|before| now < before.serve_until_ms());
         }
         self.suspect = false;
+        self.clock_step_seen = false;
         self.newer = None;
         self.unproven_until = now.saturating_add(config.schedule.rejection_cooldown_ms);
         self.due = kept_fresh.then(|| lease.refresh_at_ms().max(self.earliest(config, now)));
