@@ -249,7 +249,7 @@ impl World {
         }
         let outcome = if told { outcome } else { Outcome::Failed { detail: "input/output error".into() } };
         if self.is_alive(life) {
-            if key == "registration" {
+            if key == "registration" && matches!(outcome, Outcome::Record { .. } | Outcome::Stored { .. }) {
                 let record = self.stores[store].text(key);
                 self.processes[life.process].reading = Some((key.to_owned(), record.into_bytes()));
             }
