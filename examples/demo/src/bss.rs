@@ -31,7 +31,10 @@ impl Bss {
     /// Starts the service with svcauth's configuration in the file `config`.
     pub(crate) fn start(config: &Path, smd: &str, heard: Heard) -> Result<Bss, Stop> {
         let client = Client::builder().events(heard.listener()).open(config)?;
-        let inside = Arc::new(Inside { client: client.clone(), smd: smd.to_owned() });
+        let inside = Arc::new(Inside {
+            client: client.clone(),
+            smd: smd.to_owned(),
+        });
         let router = Router::new()
             .route("/boot/v1/bootscript", get(boot_script))
             .route("/boot/v1/bootparameters", get(boot_parameters))
@@ -39,11 +42,19 @@ impl Bss {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
         runtime.spawn(async move {
             axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
         });
-        Ok(Bss { client, heard, url, runtime: Some(runtime) })
+        Ok(Bss {
+            client,
+            heard,
+            url,
+            runtime: Some(runtime),
+        })
     }
 
     /// The client inside, whose counters and tokens an act may look at.
@@ -120,7 +131,9 @@ async fn boot_script(State(bss): State<Arc<Inside>>, Query(which): Query<Which>)
         let node = bss.ask_smd(&which.name()?, |request| request)?;
         Ok(format!(
             "#!ipxe\nkernel http://boot/kernel nid={} xname={} role={}\nboot\n",
-            node["NID"], text(&node, "ID"), text(&node, "Role")
+            node["NID"],
+            text(&node, "ID"),
+            text(&node, "Role")
         ))
     })
     .await
@@ -152,12 +165,12 @@ impl Inside {
     fn ask_smd(
         &self,
         node: &str,
-        on_behalf: impl FnOnce(
-            ureq::RequestBuilder<WithoutBody>,
-        ) -> ureq::RequestBuilder<WithoutBody>,
+        on_behalf: impl FnOnce(ureq::RequestBuilder<WithoutBody>) -> ureq::RequestBuilder<WithoutBody>,
     ) -> Result<Value, (StatusCode, String)> {
         let url = format!("{}/hsm/v2/State/Components/{node}", self.smd);
-        let mut response = on_behalf(self.client.agent().get(url)).call().map_err(refusal)?;
+        let mut response = on_behalf(self.client.agent().get(url))
+            .call()
+            .map_err(refusal)?;
         let body = response.body_mut().read_to_vec().map_err(refusal)?;
         serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))
     }

@@ -51,11 +51,23 @@ pub(crate) struct Call {
 
 impl Call {
     fn of(event: &Event) -> Option<Call> {
-        let Event::Call { method, url, status, kind, subject, client_id, retried, .. } = event else {
+        let Event::Call {
+            method,
+            url,
+            status,
+            kind,
+            subject,
+            client_id,
+            retried,
+            ..
+        } = event
+        else {
             return None;
         };
         let after_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        let path = after_scheme.find('/').map_or("/", |start| &after_scheme[start..]);
+        let path = after_scheme
+            .find('/')
+            .map_or("/", |start| &after_scheme[start..]);
         Some(Call {
             method: method.clone(),
             path: path.to_owned(),
@@ -69,6 +81,9 @@ impl Call {
 
     /// The last part of the path: the node.
     pub(crate) fn node(&self) -> &str {
-        Path::new(&self.path).file_name().and_then(|name| name.to_str()).unwrap_or_default()
+        Path::new(&self.path)
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
     }
 }

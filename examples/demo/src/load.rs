@@ -58,7 +58,10 @@ impl Load {
         Outcome {
             calls: self.calls(),
             failed: self.tally.failed.load(Relaxed),
-            first_failure: first_failure.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            first_failure: first_failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
         }
     }
 }
@@ -83,7 +86,10 @@ impl Tally {
             };
             if let Some(failure) = failure {
                 self.failed.fetch_add(1, Relaxed);
-                let mut first = self.first_failure.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut first = self
+                    .first_failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 first.get_or_insert(failure);
             }
             self.calls.fetch_add(1, Relaxed);
@@ -95,7 +101,10 @@ impl Tally {
 impl Outcome {
     /// The figures in words.
     pub(crate) fn seen(&self) -> String {
-        let why = self.first_failure.as_ref().map(|why| format!(", the first with {why}"));
+        let why = self
+            .first_failure
+            .as_ref()
+            .map(|why| format!(", the first with {why}"));
         let (calls, failed, why) = (self.calls, self.failed, why.unwrap_or_default());
         format!("{calls} boot scripts asked for, {failed} failed{why}")
     }

@@ -5,7 +5,11 @@ use crate::{
     stage::{Act, Stop},
 };
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use svcauth::{
     core::client::{Outcome, StoreOperation},
     host::store::FileStore,
@@ -50,10 +54,36 @@ impl Place {
         document
     }
 
+    /// The configuration of a BSS that registers itself, with the metadata of the how-to.
+    pub(crate) fn registering(&self) -> Value {
+        self.document(json!({
+            "endpoints": { "registration": format!("{}/oauth2/register", self.lab.issuer_url()) },
+            "client": {
+                "registration": {
+                    "metadata": {
+                        "client_name": "bss",
+                        "grant_types": ["client_credentials"],
+                        "scope": "read",
+                        "token_endpoint_auth_method": "client_secret_basic",
+                        "response_types": ["token"],
+                        "redirect_uris": ["http://127.0.0.1:5555/callback"],
+                    },
+                    "authorize": true,
+                },
+            },
+            "store": { "file": self.path(STATE) },
+        }))
+    }
+
+    /// Writes the configuration's file.
+    pub(crate) fn configure(&self, document: &Value) -> Result<PathBuf, Stop> {
+        Ok(self.write("svcauth.json", &readable(document))?.into())
+    }
+
     /// Starts BSS with this configuration, which it reads from its file.
     pub(crate) fn start_bss(&self, act: &mut Act<'_>, document: &Value) -> Result<Bss, Stop> {
-        let file = self.write("svcauth.json", &format!("{document:#}"))?;
-        Bss::start(&PathBuf::from(file), &self.lab.smd_url(), act.ear())
+        let file = self.configure(document)?;
+        Bss::start(&file, &self.lab.smd_url(), act.ear())
     }
 
     /// A BSS that an operator has given a client id and a secret in a file; the lab knows it.
@@ -65,6 +95,10 @@ impl Place {
         let mut document = self.document(json!({ "client": { "credentials": credentials } }));
         merge(&mut document, patch);
         self.start_bss(act, &document)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
@@ -83,7 +117,9 @@ impl Place {
     pub(crate) fn saved_registration(&self) -> Option<Value> {
         let store = FileStore::new(self.path(STATE));
         match store.perform("registration", StoreOperation::Get, Duration::from_secs(5)) {
-            Outcome::Record { value: Some(value), .. } => serde_json::from_slice(value.expose()).ok(),
+            Outcome::Record {
+                value: Some(value), ..
+            } => serde_json::from_slice(value.expose()).ok(),
             _ => None,
         }
     }
@@ -100,7 +136,10 @@ pub(crate) fn early() -> Value {
 
 /// A lab whose tokens live for so many seconds.
 pub(crate) fn tokens_of(ttl: u64) -> LabConfig {
-    LabConfig { ttl, ..LabConfig::default() }
+    LabConfig {
+        ttl,
+        ..LabConfig::default()
+    }
 }
 
 /// Makes up a secret that the last act looks for.
@@ -108,6 +147,21 @@ pub(crate) fn plant(act: &mut Act<'_>, what: &str, name: &str) -> String {
     let secret = format!("{PLANTED}{name}");
     act.plant(what, &secret);
     secret
+}
+
+/// JSON as people write it: what fits on a line stands on one.
+pub(crate) fn readable(value: &Value) -> String {
+    const WIDTH: usize = 70;
+    let short = value.to_string();
+    let members = match value {
+        Value::Object(object) if short.len() > WIDTH => object,
+        _ => return short,
+    };
+    let lines = members.iter().map(|(name, member)| {
+        let member = readable(member).replace('\n', "\n  ");
+        format!("  \"{name}\": {member}")
+    });
+    format!("{{\n{}\n}}", lines.collect::<Vec<_>>().join(",\n"))
 }
 
 fn merge(into: &mut Value, patch: Value) {

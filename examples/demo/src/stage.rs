@@ -35,6 +35,7 @@ pub(crate) struct Stage {
     screen: Screen,
     opened: Instant,
     heard: Vec<Heard>,
+    overheard: String,
     secrets: Vec<Planted>,
     played: Vec<Played>,
 }
@@ -61,6 +62,7 @@ impl Stage {
             screen: Screen::stdout(),
             opened: Instant::now(),
             heard: Vec::new(),
+            overheard: String::new(),
             secrets: Vec::new(),
             played: Vec::new(),
         }
@@ -79,8 +81,12 @@ impl Stage {
     ) -> Option<T> {
         let number = self.played.len() + 1;
         self.say("");
-        self.screen.line(Paint::Strong, &format!("{number}. {name}: {title}"));
-        let mut act = Act { stage: self, facts: Vec::new() };
+        self.screen
+            .line(Paint::Strong, &format!("{number}. {name}: {title}"));
+        let mut act = Act {
+            stage: self,
+            facts: Vec::new(),
+        };
         let end = play(&mut act);
         if let Err(Stop(reason)) = &end {
             act.saw(false, "the act went to its end", reason);
@@ -123,7 +129,10 @@ impl Stage {
         let held = facts().filter(|fact| fact.holds).count();
         let all = facts().count();
         let seconds = self.opened.elapsed().as_secs();
-        self.say(&format!("  {held} of {all} facts in {} acts, {seconds} s", self.played.len()));
+        self.say(&format!(
+            "  {held} of {all} facts in {} acts, {seconds} s",
+            self.played.len()
+        ));
         if self.played.iter().all(Played::holds) {
             return ExitCode::SUCCESS;
         }
@@ -131,7 +140,8 @@ impl Stage {
         self.screen.line(Paint::Bad, "Not observed");
         for played in &self.played {
             for fact in played.facts.iter().filter(|fact| !fact.holds) {
-                self.screen.line(Paint::Bad, &format!("  ✗ {}: {}", played.name, fact.text));
+                self.screen
+                    .line(Paint::Bad, &format!("  ✗ {}: {}", played.name, fact.text));
             }
         }
         ExitCode::FAILURE
@@ -160,15 +170,24 @@ impl Act<'_> {
     /// Shows something as it is: a file, an answer.
     pub(crate) fn show(&mut self, text: &str) {
         for line in text.lines() {
-            self.stage.screen.line(Paint::Faint, &format!("      {line}"));
+            self.stage
+                .screen
+                .line(Paint::Faint, &format!("      {line}"));
         }
     }
 
     /// Notes a fact: what should be, whether it is, and what was seen.
     pub(crate) fn saw(&mut self, holds: bool, what: &str, seen: impl Display) {
+        /// Beyond it, what was seen stands on a line of its own.
+        const WIDTH: usize = 100;
         let text = format!("{what} ({seen})");
         let (mark, paint) = mark(holds);
-        self.stage.screen.line(paint, &format!(" {mark} {text}"));
+        if text.chars().count() <= WIDTH {
+            self.stage.screen.line(paint, &format!(" {mark} {text}"));
+        } else {
+            self.stage.screen.line(paint, &format!(" {mark} {what}"));
+            self.stage.screen.line(paint, &format!("     ({seen})"));
+        }
         self.facts.push(Fact { holds, text });
     }
 
@@ -187,8 +206,12 @@ impl Act<'_> {
 
     /// Waits until an event of that name was told for the `nth` time (from 1); the latest of them.
     pub(crate) fn hear(&mut self, heard: &Heard, name: &str, nth: usize) -> Result<Event, Stop> {
-        self.until(&format!("the event {name} was told"), || heard.count(name) >= nth)?;
-        heard.last(name).ok_or_else(|| Stop::because("events do not go away"))
+        self.until(&format!("the event {name} was told"), || {
+            heard.count(name) >= nth
+        })?;
+        heard
+            .last(name)
+            .ok_or_else(|| Stop::because("events do not go away"))
     }
 
     /// An ear for a new client's events; the last act searches all that any ear has heard.
@@ -208,9 +231,15 @@ impl Act<'_> {
         &self.stage.secrets
     }
 
-    /// Everything that was shown until now.
-    pub(crate) fn shown(&self) -> &str {
-        self.stage.screen.shown()
+    /// Notes what another program said, to be searched for secrets too.
+    pub(crate) fn overhear(&mut self, said: &str) {
+        self.stage.overheard.push_str(said);
+        self.stage.overheard.push('\n');
+    }
+
+    /// Everything that was shown until now, and what other programs said.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stage.screen.shown(), self.stage.overheard)
     }
 
     /// Every event of every client.
@@ -220,5 +249,9 @@ impl Act<'_> {
 }
 
 fn mark(holds: bool) -> (char, Paint) {
-    if holds { ('✓', Paint::Good) } else { ('✗', Paint::Bad) }
+    if holds {
+        ('✓', Paint::Good)
+    } else {
+        ('✗', Paint::Bad)
+    }
 }

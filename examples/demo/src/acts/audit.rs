@@ -16,14 +16,20 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     for node in ["x0c0s0b0n0", "x0c0s0b0n1"] {
         get_from(&bss.script_url(node), None)?;
     }
-    for (user, node) in [("alice", "x0c0s0b0n2"), ("carol", "x0c0s0b0n3"), ("carol", "x9")] {
+    for (user, node) in [
+        ("alice", "x0c0s0b0n2"),
+        ("carol", "x0c0s0b0n3"),
+        ("carol", "x9"),
+    ] {
         let token = place.lab.user_token(user, &["read"], 600);
         act.plant(format!("{user}'s token"), &token);
         get_from(&bss.parameters_url(node), Some(&token))?;
     }
     let (log, calls) = (place.lab.log_of(Service::Smd), bss.heard().calls());
     act.say("SMD's log, and what BSS's events say of the same call:");
-    act.show("node         SMD: status  subject  client       BSS: status  subject  client      kind");
+    act.show(
+        "node         SMD: status  subject  client       BSS: status  subject  client      kind",
+    );
     let mut agreed = 0;
     for (entry, call) in log.iter().zip(&calls) {
         agreed += usize::from(agree(entry, call));
@@ -42,7 +48,11 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     act.saw(
         log.len() == 5 && calls.len() == 5 && agreed == 5,
         "they agree in every line",
-        format!("{} calls in SMD's log, {} events, {agreed} alike", log.len(), calls.len()),
+        format!(
+            "{} calls in SMD's log, {} events, {agreed} alike",
+            log.len(),
+            calls.len()
+        ),
     );
     let kinds: Vec<_> = calls.iter().map(|call| call.kind).collect();
     act.saw(
@@ -54,9 +64,19 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
 }
 
 fn agree(entry: &LogEntry, call: &Call) -> bool {
-    (&entry.method, &entry.path, entry.status, &entry.sub, &entry.client_id)
-        == (&call.method, &call.path, call.status, &call.subject, &call.client_id)
-        && entry.sub.is_some()
+    (
+        &entry.method,
+        &entry.path,
+        entry.status,
+        &entry.sub,
+        &entry.client_id,
+    ) == (
+        &call.method,
+        &call.path,
+        call.status,
+        &call.subject,
+        &call.client_id,
+    ) && entry.sub.is_some()
         && entry.client_id.is_some()
 }
 

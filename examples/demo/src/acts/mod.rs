@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod authorize;
 pub(crate) mod call;
+pub(crate) mod command;
 pub(crate) mod elsewhere;
 pub(crate) mod new_key;
 mod opening;

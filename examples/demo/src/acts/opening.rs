@@ -40,9 +40,10 @@ pub(crate) fn boot_a_node(bss: &Bss) -> Receiver<Result<(u16, String), Stop>> {
 
 /// Waits until a request for this step is at the lab, which holds it.
 pub(crate) fn arrives(act: &mut Act<'_>, place: &Place, step: Endpoint) -> Result<(), Stop> {
-    act.until(&format!("a request to the {step:?} endpoint has arrived"), || {
-        place.lab.stats().endpoint(step).in_flight > 0
-    })
+    act.until(
+        &format!("a request to the {step:?} endpoint has arrived"),
+        || place.lab.stats().endpoint(step).in_flight > 0,
+    )
 }
 
 /// The lab answers.

@@ -14,20 +14,31 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     let place = Place::new(tokens_of(20))?;
     let bss = place.start_known_bss(act, early())?;
     bss.client().ready(Duration::from_secs(60))?;
-    act.say("BSS has a token of twenty seconds, and replaces it every two or so. The server goes away.");
+    act.say(
+        "BSS has a token of twenty seconds, and replaces it every two or so. The server goes away.",
+    );
     let load = Load::start(&bss.script_url(NODE));
     more_calls(act, &load, 10)?;
     place.lab.away(Service::Issuer);
     let at_departure = load.calls();
     let failed = act.hear(bss.heard(), "refresh_failed", 2)?;
     let failures = bss.heard().count("refresh_failed");
-    let Event::RefreshFailed { error, retry_in_s, serving, .. } = failed else {
+    let Event::RefreshFailed {
+        error,
+        retry_in_s,
+        serving,
+        ..
+    } = failed
+    else {
         return Err(Stop::because("an event under a wrong name"));
     };
     act.saw(
         serving && error.code().as_str() == "connection_failed",
         "BSS cannot refresh, says so, and serves the token that it has",
-        format!("{failures} failures, the last with {}, next attempt within {retry_in_s:.1} s", error.code().as_str()),
+        format!(
+            "{failures} failures, the last with {}, next attempt within {retry_in_s:.1} s",
+            error.code().as_str()
+        ),
     );
     more_calls(act, &load, 40)?;
     let meanwhile = load.calls() - at_departure;
@@ -46,9 +57,20 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     );
     more_calls(act, &load, 10)?;
     let load = load.end();
-    act.saw(load.failed == 0, "no call failed", format!("{}; {meanwhile} while the server was away", load.seen()));
+    act.saw(
+        load.failed == 0,
+        "no call failed",
+        format!("{}; {meanwhile} while the server was away", load.seen()),
+    );
     let expired = bss.heard().count("lease_expired");
-    act.saw(expired == 0, "the token was good all the time", format!("{expired} events lease_expired"));
-    act.plant("a token after the outage", bss.client().lease("smd")?.value());
+    act.saw(
+        expired == 0,
+        "the token was good all the time",
+        format!("{expired} events lease_expired"),
+    );
+    act.plant(
+        "a token after the outage",
+        bss.client().lease("smd")?.value(),
+    );
     Ok(())
 }

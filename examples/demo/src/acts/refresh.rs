@@ -11,7 +11,9 @@ use svcauth_lab::Endpoint;
 pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     let place = Place::new(tokens_of(8))?;
     let bss = place.start_known_bss(act, early())?;
-    act.say(format!("Tokens live 8 s here. {THREADS} threads ask for boot scripts without a pause worth the name."));
+    act.say(format!(
+        "Tokens live 8 s here. {THREADS} threads ask for boot scripts all the time."
+    ));
     bss.client().ready(Duration::from_secs(60))?;
     let lease = bss.client().lease("smd")?;
     let (first, first_expiry) = (lease.id(), lease.expires_at());
@@ -20,7 +22,8 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     let waited_before = bss.client().stats().waited;
     let (load, started) = (Load::start(&bss.script_url(NODE)), Instant::now());
     act.until("the first token is long dead and three more came", || {
-        SystemTime::now() > first_expiry + Duration::from_secs(1) && place.lab.stats().tokens_issued() > 3
+        SystemTime::now() > first_expiry + Duration::from_secs(1)
+            && place.lab.stats().tokens_issued() > 3
     })?;
     let lease = bss.client().lease("smd")?;
     let changed = lease.id() != first;
@@ -32,15 +35,27 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     let stats = place.lab.stats();
     let tokens = stats.token_requests();
 
-    act.saw(changed, "the first token has expired, and another one is in use", format!("{seconds:.1} s of load"));
-    act.saw(load.failed == 0 && load.calls > 0, "no call failed", load.seen());
+    act.saw(
+        changed,
+        "the first token has expired, and another one is in use",
+        format!("{seconds:.1} s of load"),
+    );
+    act.saw(
+        load.failed == 0 && load.calls > 0,
+        "no call failed",
+        load.seen(),
+    );
     let statuses = stats.endpoint(Endpoint::Smd).answers;
     act.saw(
         statuses.keys().eq(&[200]),
         "SMD never saw a token that was not good",
         format!("its answers by status: {statuses:?}"),
     );
-    act.saw(waited == 0, "after the first token nobody waited for one", format!("{waited} of {} calls", load.calls));
+    act.saw(
+        waited == 0,
+        "after the first token nobody waited for one",
+        format!("{waited} of {} calls", load.calls),
+    );
     // A refresh comes no sooner than a second after the one before.
     let most = 2 + (seconds + 1.0) as u64;
     act.saw(
@@ -49,8 +64,16 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
         format!("{tokens} token requests for {} calls", load.calls),
     );
     let at_once = stats.endpoint(Endpoint::Token).in_flight_max;
-    act.saw(at_once == 1, "never two of them at once", format!("{at_once} at the most"));
+    act.saw(
+        at_once == 1,
+        "never two of them at once",
+        format!("{at_once} at the most"),
+    );
     let expired = bss.heard().count("lease_expired");
-    act.saw(expired == 0, "none came too late", format!("{expired} events lease_expired"));
+    act.saw(
+        expired == 0,
+        "none came too late",
+        format!("{expired} events lease_expired"),
+    );
     Ok(())
 }

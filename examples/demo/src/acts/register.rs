@@ -2,45 +2,44 @@
 
 use super::opening::{Opening, arrives, boot_a_node, hold_each_step, log_at, release};
 use crate::{
-    place::{Place, STATE, tokens_of},
+    place::{Place, STATE, readable, tokens_of},
     stage::{Act, Stop},
 };
-use serde_json::{Value, json};
-use std::{fs, path::Path};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use svcauth::Event;
 use svcauth_lab::Endpoint;
 
 pub(crate) fn play(act: &mut Act<'_>) -> Result<Opening, Stop> {
     let place = Place::new(tokens_of(600))?;
-    let document = place.document(json!({
-        "endpoints": { "registration": format!("{}/oauth2/register", place.lab.issuer_url()) },
-        "client": {
-            "registration": {
-                "metadata": {
-                    "client_name": "bss",
-                    "grant_types": ["client_credentials"],
-                    "scope": "read",
-                    "token_endpoint_auth_method": "client_secret_basic",
-                },
-                "authorize": true,
-            },
-        },
-        "store": { "file": place.path(STATE) },
-    }));
+    let document = place.registering();
     act.say("BSS starts with this svcauth.json:");
-    act.show(&format!("{document:#}"));
+    act.show(&readable(&document));
     hold_each_step(&place);
     let bss = place.start_bss(act, &document)?;
-    let file = Path::new(&document["store"]["file"].as_str().unwrap_or_default()).to_owned();
+    let file = PathBuf::from(place.path(STATE));
     act.saw(
         document["client"].get("credentials").is_none() && !file.exists(),
         "BSS has no credentials, in its configuration or anywhere else",
-        format!("client has {}, {STATE} {}", members(&document["client"]), there(&file)),
+        format!(
+            "client has {}, {STATE} {}",
+            members(&document["client"]),
+            there(&file)
+        ),
     );
     let requests = place.lab.log().len();
-    act.saw(requests == 0, "starting has touched no network", format!("{requests} requests at the lab"));
+    act.saw(
+        requests == 0,
+        "starting has touched no network",
+        format!("{requests} requests at the lab"),
+    );
 
-    act.say("A node boots and asks for its script. Now BSS needs a token, and for that an identity.");
+    act.say(
+        "A node boots and asks for its script. Now BSS needs a token, and for that an identity.",
+    );
     let answer = boot_a_node(&bss);
     arrives(act, &place, Endpoint::Register)?;
     let state = state(&place);
@@ -55,8 +54,14 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<Opening, Stop> {
         return Err(Stop::because("an event under a wrong name"));
     };
     arrives(act, &place, Endpoint::Authorize)?;
-    let status = log_at(&place, Endpoint::Register).first().and_then(|entry| entry.status);
-    act.saw(status == Some(201), "BSS is registered", format!("status {}, client id {client_id}", words(status)));
+    let status = log_at(&place, Endpoint::Register)
+        .first()
+        .and_then(|entry| entry.status);
+    act.saw(
+        status == Some(201),
+        "BSS is registered",
+        format!("status {}, client id {client_id}", words(status)),
+    );
     let saved = place.saved_registration().unwrap_or_default();
     let registration = &saved["registration"];
     act.saw(
@@ -67,19 +72,30 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<Opening, Stop> {
         format!("{STATE} says {}, no token asked for yet", saved["state"]),
     );
     for member in ["client_secret", "registration_access_token"] {
-        let secret = registration[member].as_str().unwrap_or_default();
-        act.saw(!secret.is_empty(), &format!("the {member} is among it"), "not shown here");
-        act.plant(format!("the registered {member}"), secret);
+        act.plant(
+            format!("the registered {member}"),
+            registration[member].as_str().unwrap_or_default(),
+        );
     }
     private(act, &file)?;
-    Ok(Opening { place, document, bss, client_id, answer })
+    Ok(Opening {
+        place,
+        document,
+        bss,
+        client_id,
+        answer,
+    })
 }
 
 #[cfg(unix)]
 fn private(act: &mut Act<'_>, file: &Path) -> Result<(), Stop> {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(file)?.permissions().mode() & 0o7777;
-    act.saw(mode == 0o600, "nobody else may read that file", format!("mode {mode:04o}"));
+    act.saw(
+        mode == 0o600,
+        "nobody else may read that file",
+        format!("mode {mode:04o}"),
+    );
     Ok(())
 }
 
@@ -94,12 +110,19 @@ fn state(place: &Place) -> String {
 }
 
 fn members(value: &Value) -> String {
-    let names = value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str));
+    let names = value
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.keys().map(String::as_str));
     names.collect::<Vec<_>>().join(", ")
 }
 
 fn there(file: &Path) -> &'static str {
-    if file.exists() { "exists" } else { "does not exist" }
+    if file.exists() {
+        "exists"
+    } else {
+        "does not exist"
+    }
 }
 
 fn words(status: Option<u16>) -> String {

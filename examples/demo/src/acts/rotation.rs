@@ -15,10 +15,17 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     let place = Place::new(tokens_of(20))?;
     let first = plant(act, "the first of two secrets", "first-secret-Xq7");
     let second = plant(act, "the second of two secrets", "second-secret-Xq7");
-    let third = plant(act, "the secret that replaces the second", "third-secret-Xq7");
+    let third = plant(
+        act,
+        "the secret that replaces the second",
+        "third-secret-Xq7",
+    );
     place.lab.add_client("bss", &first, "read");
     let first_file = place.write("first-secret", &first)?;
-    let second_file = place.write("second-secret", &plant(act, "a secret nobody set up", "not-set-up-Xq7"))?;
+    let second_file = place.write(
+        "second-secret",
+        &plant(act, "a secret nobody set up", "not-set-up-Xq7"),
+    )?;
     let mut document = place.document(early());
     document["client"]["credentials"] = json!([
         { "client_id": "bss", "client_secret": { "file": first_file } },
@@ -36,10 +43,21 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     place.lab.add_secret("bss", &second, None);
     place.write("second-secret", &second)?;
     place.lab.revoke_secret("bss", Some(&first));
-    let Event::CredentialPromoted { position, .. } = act.hear(bss.heard(), "credential_promoted", 1)? else {
+    let Event::CredentialPromoted { position, .. } =
+        act.hear(bss.heard(), "credential_promoted", 1)?
+    else {
         return Err(Stop::because("an event under a wrong name"));
     };
-    let refused = || place.lab.stats().endpoint(Endpoint::Token).answers.get(&401).copied().unwrap_or_default();
+    let refused = || {
+        place
+            .lab
+            .stats()
+            .endpoint(Endpoint::Token)
+            .answers
+            .get(&401)
+            .copied()
+            .unwrap_or_default()
+    };
     let first_refusals = refused();
     act.saw(
         position == 1 && first_refusals > 0,
@@ -52,15 +70,32 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     place.write("second-secret", &third)?;
     place.lab.revoke_secret("bss", Some(&second));
     let issued = place.lab.stats().tokens_issued();
-    act.until("two more tokens came", || place.lab.stats().tokens_issued() >= issued + 2)?;
+    act.until("two more tokens came", || {
+        place.lab.stats().tokens_issued() >= issued + 2
+    })?;
     more_calls(act, &load, 20)?;
     let changes = bss.heard().count("secret_changed");
-    act.saw(changes >= 2, "BSS saw both files change", format!("{changes} events secret_changed"));
+    act.saw(
+        changes >= 2,
+        "BSS saw both files change",
+        format!("{changes} events secret_changed"),
+    );
 
     let load = load.end();
-    act.saw(load.failed == 0, "no call failed through all of it", load.seen());
+    act.saw(
+        load.failed == 0,
+        "no call failed through all of it",
+        load.seen(),
+    );
     let waited = bss.client().stats().waited - waited_before;
-    act.saw(waited == 0, "and none had to wait", format!("{waited} waited"));
-    act.plant("a token under the third secret", bss.client().lease("smd")?.value());
+    act.saw(
+        waited == 0,
+        "and none had to wait",
+        format!("{waited} waited"),
+    );
+    act.plant(
+        "a token under the third secret",
+        bss.client().lease("smd")?.value(),
+    );
     Ok(())
 }

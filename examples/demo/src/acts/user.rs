@@ -14,14 +14,23 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     let bss = place.start_known_bss(act, json!({}))?;
     let url = bss.parameters_url(NODE);
     let at_smd = || place.lab.log_of(Service::Smd);
-    act.say("Boot parameters are for users: BSS has marked that route as one that must have a user.");
+    act.say(
+        "Boot parameters are for users: BSS has marked that route as one that must have a user.",
+    );
 
     act.say("Alice asks, with her token.");
     let alice = place.lab.user_token("alice", &["read"], 600);
     act.plant("Alice's token", &alice);
     let (status, _) = get_from(&url, Some(&alice))?;
-    let sub = at_smd().last().and_then(|entry| entry.sub.clone()).unwrap_or_default();
-    act.saw(status == 200 && sub == "alice", "SMD saw Alice, not BSS", format!("status {status}, sub {sub}"));
+    let sub = at_smd()
+        .last()
+        .and_then(|entry| entry.sub.clone())
+        .unwrap_or_default();
+    act.saw(
+        status == 200 && sub == "alice",
+        "SMD saw Alice, not BSS",
+        format!("status {status}, sub {sub}"),
+    );
 
     act.say("Somebody asks without a token.");
     let before = at_smd().len();
@@ -41,13 +50,21 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     act.plant("Bob's token", &bob);
     let before = at_smd().len();
     let (status, _) = get_from(&url, Some(&bob))?;
-    let answers: Vec<_> = at_smd().split_off(before).iter().filter_map(|entry| entry.status).collect();
+    let answers: Vec<_> = at_smd()
+        .split_off(before)
+        .iter()
+        .filter_map(|entry| entry.status)
+        .collect();
     act.saw(
         status == 401 && answers == [401],
         "SMD's refusal went to Bob, and nothing was tried instead",
         format!("status {status}, SMD answered {answers:?}"),
     );
     let tokens = place.lab.stats().token_requests();
-    act.saw(tokens == 0, "BSS's own token played no part in any of it", format!("{tokens} token requests"));
+    act.saw(
+        tokens == 0,
+        "BSS's own token played no part in any of it",
+        format!("{tokens} token requests"),
+    );
     Ok(())
 }
