@@ -155,6 +155,7 @@ impl Client {
         let shared = &self.handle.shared;
         Stats {
             core: shared.look(|core| core.stats()),
+            asked: shared.asked.load(Relaxed),
             waited: shared.waited.load(Relaxed),
             threads: shared.workers.threads() + usize::from(shared.driver.is_running()),
             events_dropped: shared.events.dropped(),
@@ -169,7 +170,10 @@ impl Client {
     }
 
     /// Ends the client: its threads end, those who wait are told [`Code::Closed`], and so is everybody who
-    /// asks later. A request under way is finished in the background, so that its answer can be saved.
+    /// asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most.
+    ///
+    /// Dropping the last handle does the same. A program that leaves through [`std::process::exit`] drops
+    /// nothing: it closes first, or other processes wait for the lock that it may have in the store.
     pub fn close(&self) {
         self.handle.shared.close();
     }

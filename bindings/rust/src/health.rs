@@ -44,6 +44,8 @@ pub struct TargetHealth {
 pub struct Stats {
     /// What the core counts: requests, tokens, failures.
     pub core: client::Stats,
+    /// How often a caller found no token at hand and the core was asked.
+    pub asked: u64,
     /// How often a caller had to wait for a token.
     pub waited: u64,
     /// Threads there are now: those that do I/O, and one that keeps time.

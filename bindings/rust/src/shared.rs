@@ -10,7 +10,7 @@ use crate::{
     host::Host,
     lease::Lease,
     names::Names,
-    sync::lock,
+    sync::{deadline, left, lock, wait_for},
     workers::Workers,
 };
 use arc_swap::ArcSwap;
@@ -18,7 +18,7 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant, SystemTime},
@@ -27,7 +27,7 @@ use svcauth_core::{
     Client as Core, Code, Config, Error, Event, Now,
     client::{
         Calls, LeaseChange, LeaseId, LeaseState, Output, Rejection, State, Subject, SubjectId,
-        TargetId, Task,
+        TargetId, Task, TaskKind,
     },
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<Events>,
     pub(crate) driver: Driver,
     pub(crate) workers: Arc<Workers>,
+    /// How often the core was asked for a token.
+    pub(crate) asked: AtomicU64,
     /// How often a caller had to wait.
     pub(crate) waited: AtomicU64,
     core: Mutex<Core>,
@@ -49,6 +51,26 @@ pub(crate) struct Shared {
     failures: Mutex<HashMap<String, Error>>,
     started: Instant,
     closed: AtomicBool,
+    /// How many operations on the store are under way.
+    storing: Mutex<usize>,
+    stored: Condvar,
+}
+
+/// An operation on the store that is under way as long as this lives.
+struct Storing(Arc<Shared>);
+
+impl Storing {
+    fn new(shared: &Arc<Shared>) -> Storing {
+        *lock(&shared.storing) += 1;
+        Storing(Arc::clone(shared))
+    }
+}
+
+impl Drop for Storing {
+    fn drop(&mut self) {
+        *lock(&self.0.storing) -= 1;
+        self.0.stored.notify_all();
+    }
 }
 
 impl Shared {
@@ -59,6 +81,7 @@ impl Shared {
             events: Arc::new(events),
             driver: Driver::default(),
             workers: Arc::new(Workers::default()),
+            asked: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             host,
             names: Names::new(config.targets.iter().map(|target| target.name.as_str())),
@@ -71,6 +94,8 @@ impl Shared {
             failures: Mutex::default(),
             started,
             closed: AtomicBool::new(false),
+            storing: Mutex::default(),
+            stored: Condvar::new(),
             core: Mutex::new(core),
             config,
         }
@@ -113,7 +138,10 @@ impl Shared {
             let result = call(&mut core, self.now());
             let start_driver = loop {
                 match core.poll(self.now()) {
-                    Output::Task(task) => tasks.push(task),
+                    Output::Task(task) => {
+                        let storing = matches!(task.kind, TaskKind::Store { .. });
+                        tasks.push((task, storing.then(|| Storing::new(self))));
+                    }
                     Output::Lease(change) => self.deliver(change),
                     Output::CallsChanged => self.calls.store(core.calls()),
                     Output::Event(event) => self.note(event),
@@ -127,8 +155,8 @@ impl Shared {
             self.driver.start(Arc::clone(self));
         }
         self.emit_events();
-        for task in tasks {
-            self.start(task);
+        for (task, storing) in tasks {
+            self.start(task, storing);
         }
         result
     }
@@ -148,6 +176,7 @@ impl Shared {
         if let Some(lease) = self.fresh(target, subject) {
             return Ok(lease);
         }
+        self.asked.fetch_add(1, Relaxed);
         let mut waited = false;
         loop {
             self.check_open()?;
@@ -231,7 +260,7 @@ impl Shared {
         }
     }
 
-    /// Ends the threads and wakes all who wait. What is under way is still finished and saved.
+    /// Ends the threads and wakes all who wait; what is being saved is still saved.
     pub(crate) fn close(&self) {
         if self.closed.swap(true, Relaxed) {
             return;
@@ -243,7 +272,20 @@ impl Shared {
             cell.set(None);
             cell.wake(&Answer::Closed);
         }
+        self.finish_storing();
         self.events.emit();
+    }
+
+    /// Waits until nothing is being saved. A process that ended with its lock in the store would keep others
+    /// waiting until that ends by itself.
+    fn finish_storing(&self) {
+        // Whoever was given the last token may be here before its turn has started what follows.
+        self.look(|_| ());
+        let until = deadline(Duration::from_millis(self.config.timeouts.store_ms));
+        let mut storing = lock(&self.storing);
+        while let (true, Some(time)) = (*storing > 0, left(until)) {
+            storing = wait_for(&self.stored, storing, time);
+        }
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {
@@ -338,7 +380,7 @@ impl Shared {
         }
     }
 
-    fn start(self: &Arc<Shared>, task: Task) {
+    fn start(self: &Arc<Shared>, task: Task, storing: Option<Storing>) {
         let Task {
             id,
             deadline_ms,
@@ -347,6 +389,8 @@ impl Shared {
         let failed = Host::failed(&kind, "no thread could be started for it");
         let shared = Arc::clone(self);
         let job = move || {
+            // Ends after the turn that may start the next operation.
+            let _storing = storing;
             // Past its deadline nobody awaits the answer.
             if shared.mono_ms() < deadline_ms {
                 let panicked = Host::failed(&kind, "the function for it panicked");

@@ -443,13 +443,17 @@ fn a_users_token_is_exchanged_once_for_each_user() {
 #[test]
 fn more_users_than_are_kept_at_once_all_get_their_token() {
     let lab = lab(LabConfig::default());
-    let patch = json!({ "targets": { "smd": { "user_token": "exchange" } }, "limits": { "subjects": 2 } });
+    let patch =
+        json!({ "targets": { "smd": { "user_token": "exchange" } }, "limits": { "subjects": 2 } });
     let client = client(&lab, patch);
     let answer = json!({
         "access_token": lab.user_token("somebody", &["read"], 60), "token_type": "Bearer", "expires_in": 60,
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
     });
-    lab.faults().set(Endpoint::Token, Fault::body(200, "application/json", answer.to_string()).delay(20));
+    lab.faults().set(
+        Endpoint::Token,
+        Fault::body(200, "application/json", answer.to_string()).delay(20),
+    );
     let smd = client.target("smd").unwrap();
     thread::scope(|scope| {
         for user in 0..8 {

@@ -138,6 +138,20 @@ fn a_service_never_seen_before_registers_is_authorized_gets_a_token_and_calls() 
 }
 
 #[test]
+fn while_a_token_is_fresh_the_core_is_not_asked() {
+    let lab = lab(LabConfig::default());
+    let client = client(&lab, json!({}));
+    let smd = client.target("smd").unwrap();
+    for _ in 0..100 {
+        smd.lease().unwrap();
+        client.lease("smd").unwrap();
+        client.agent().get(node(&lab)).call().unwrap();
+    }
+    let stats = client.stats();
+    assert_eq!((stats.asked, stats.waited), (1, 1));
+}
+
+#[test]
 fn sixty_four_threads_with_an_empty_cache_ask_for_one_token() {
     let lab = lab(LabConfig::default());
     lab.faults().set(Endpoint::Token, Fault::slow(20));

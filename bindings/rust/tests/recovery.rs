@@ -130,11 +130,17 @@ fn two_active_secrets_are_rotated_without_a_failed_call() {
 #[test]
 fn the_server_may_be_away_while_the_token_lasts() {
     let lab = lab(LabConfig {
-        ttl: 6,
+        ttl: 16,
         ..LabConfig::default()
     });
     let heard = Heard::default();
-    let client = build(Client::builder().events(heard.listener()), &lab, json!({}));
+    // Refreshed after a second and a half and served for twelve more: time for a story.
+    let schedule = json!({
+        "refresh_window_s": 59, "refresh_window_fraction": 0.9, "jitter": 0,
+        "backoff_initial_s": 0.2, "backoff_max_s": 0.2,
+    });
+    let builder = Client::builder().events(heard.listener());
+    let client = build(builder, &lab, json!({ "schedule": schedule }));
     under_load(&client, &lab, || {
         heard.wait_for("token_received");
         lab.away(Service::Issuer);
