@@ -8,7 +8,7 @@ use svcauth_core::client::{Outcome, TaskId};
 
 impl World {
     pub(crate) fn chaos(&mut self) {
-        if self.calm_since.is_some() {
+        if self.calm_since.is_some() || self.now >= self.rough_until {
             return;
         }
         let service = self.random.index(self.services.len());
@@ -149,12 +149,11 @@ impl World {
         }
     }
 
-    /// Everything in its place: servers, files, clocks, machines. Locks and back-offs stay as they are.
+    /// Everything in its place: servers, files, clocks. Locks and back-offs stay as they are.
     pub(crate) fn heal(&mut self) {
         self.weather = Default::default();
         for machine in &mut self.machines {
             machine.step_ms = 0;
-            machine.wake_up(self.now);
         }
         for service in 0..self.services.len() {
             for (id, file) in self.services[service].pairs.clone() {

@@ -40,13 +40,4 @@ impl Machine {
             self.uncounted_ms += for_ms;
         }
     }
-
-    /// Ends a sleep before its time.
-    pub(crate) fn wake_up(&mut self, true_ms: u64) {
-        let left = self.asleep_until.saturating_sub(true_ms);
-        self.asleep_until -= left;
-        if !self.counts_sleep {
-            self.uncounted_ms -= left;
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //! somewhere else. Every answer of the client is held against the watch.
 
 use crate::{
-    setup::{ISSUER, Kind, PLANTED},
+    setup::{ISSUER, Kind, PLANTED, Refresh},
     watch::{Key, Watch},
     world::{Call, Happening, World},
 };
@@ -34,6 +34,8 @@ pub(crate) struct Process {
     pub(crate) works_as: Option<String>,
     /// Whether metadata has named the client's endpoints.
     pub(crate) discovered: bool,
+    /// Whether a token was announced whose refresh token is not in the store.
+    unsaved: bool,
     /// A secret's name and content, on the way to the client.
     pub(crate) reading: Option<(String, Vec<u8>)>,
     next_waiter: u64,
@@ -74,6 +76,7 @@ impl Process {
             last_task: None,
             works_as: None,
             discovered: false,
+            unsaved: false,
             reading: None,
             next_waiter: 0,
             wake: 0,
@@ -209,6 +212,7 @@ impl World {
     }
 
     fn hand_over(&mut self, p: usize, target: usize, user: Option<String>, lease: Lease, want: Want) {
+        self.check_alive(p, &lease);
         match want {
             Want::Token => {}
             Want::Patient(patient) => {
@@ -361,6 +365,9 @@ impl World {
                 Output::Event(event) => self.event(p, &event),
                 Output::Idle { until } => {
                     self.processes[p].watch.settled();
+                    if std::mem::take(&mut self.processes[p].unsaved) {
+                        self.fail(format!("p{p}: a token is used whose refresh token was not saved"));
+                    }
                     self.idle(p, until);
                     return outputs - 1;
                 }
@@ -465,16 +472,42 @@ impl World {
             return self.fail(format!("p{p} t{target}: a token for somebody else"));
         }
         if let (Some(refresh_token), Some(store)) = (record.refresh_token.clone(), self.processes[p].store)
-            && owner.refresh == crate::setup::Refresh::OneUse
-            && self.processes[p].watch.served((service.targets[target].owner, subject), 0).is_none()
+            && owner.refresh == Refresh::OneUse
+            && self.processes[p].watch.is_new(lease.id())
         {
             let saved = self.stores[store].ever_held(&refresh_token);
             self.saw(if saved { "(refresh token saved first)" } else { "(refresh token not saved)" });
+            self.processes[p].unsaved |= !saved;
+        }
+    }
+
+    /// A token that a caller gets is alive at the server, unless the machine's clocks cannot know.
+    fn check_alive(&mut self, p: usize, lease: &Lease) {
+        let slept = self.machines[self.processes[p].machine].uncounted_ms > 0;
+        if let Some(record) = self.server.tokens.get(lease.value())
+            && record.truthful
+            && !slept
+            && record.expires_at <= self.now
+        {
+            let late = self.now - record.expires_at;
+            self.fail(format!("p{p}: a caller got {} {late} ms after its end at the server", lease.id()));
         }
     }
 
     fn event(&mut self, p: usize, event: &Event) {
         self.saw(event.name());
+        match event {
+            Event::StoreFailed { .. } => self.processes[p].unsaved = false,
+            Event::LeaseExpired { .. } => {
+                let recovered = self.calm_since.is_some_and(|since| self.now > since + self.recovery_ms());
+                // Another process may hold the lock for longer than what is left of a token that short.
+                let service = &self.services[self.processes[p].service];
+                if recovered && (service.life_s >= 5 || !service.has_store) {
+                    self.fail(format!("p{p}: a token came to its end although nothing is wrong: {event:?}"));
+                }
+            }
+            _ => {}
+        }
         let json = serde_json::to_string(event).unwrap_or_default();
         self.check_secrets(p, &json);
         self.tell(|| format!("p{p} event {json}"));

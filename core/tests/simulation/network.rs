@@ -202,7 +202,14 @@ impl World {
             return broken;
         }
         let reply = self.server.serve(request, now, &mut self.random);
-        if reply.status < 300 { odd::garbled(reply, now, &mut self.random) } else { reply }
+        if reply.status >= 300 {
+            return reply;
+        }
+        let token = serde_json::from_slice::<serde_json::Value>(&reply.body).unwrap_or_default();
+        if let Some(record) = token["access_token"].as_str().and_then(|value| self.server.tokens.get_mut(value)) {
+            record.truthful = false;
+        }
+        odd::garbled(reply, now, &mut self.random)
     }
 
     pub(crate) fn read_secret(&mut self, p: usize, task: TaskId, file: &str) {

@@ -56,6 +56,8 @@ pub(crate) struct TokenRecord {
     pub(crate) expires_at: u64,
     pub(crate) key: u32,
     pub(crate) refresh_token: Option<String>,
+    /// Whether its life arrived as the server told it.
+    pub(crate) truthful: bool,
 }
 
 struct RefreshRecord {
@@ -263,7 +265,7 @@ impl Server {
         let value = self.access_token(&audience, expires_at, random);
         let reply = token_reply(&value, life_s, refresh_token.as_deref());
         let key = self.signing_key;
-        self.tokens.insert(value, TokenRecord { audience, user, expires_at, key, refresh_token });
+        self.tokens.insert(value, TokenRecord { audience, user, expires_at, key, refresh_token, truthful: true });
         reply
     }
 

@@ -27,6 +27,7 @@ pub(crate) struct Watch {
     tasks: VecDeque<u64>,
     idle_wakes: VecDeque<u64>,
     demands: BTreeMap<Key, u64>,
+    known: BTreeSet<LeaseId>,
     wanted_again_at: BTreeMap<Key, u64>,
     acted_at: BTreeMap<usize, u64>,
     /// The token that has just come.
@@ -323,6 +324,11 @@ impl Watch {
     /// How many users' tokens there are.
     pub(crate) fn users(&self) -> usize {
         self.users.len()
+    }
+
+    /// Whether this token was not seen before.
+    pub(crate) fn is_new(&mut self, id: LeaseId) -> bool {
+        self.known.insert(id)
     }
 
     pub(crate) fn awaits(&self, id: TaskId) -> bool {

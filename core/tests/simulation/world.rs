@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     /// True time since which nothing has gone wrong; none while things do.
     pub(crate) calm_since: Option<u64>,
+    pub(crate) rough_until: u64,
     pub(crate) patient: Vec<Patient>,
     /// Texts that hide a secret behind an encoding, and went over the network lately.
     pub(crate) encoded_secrets: VecDeque<String>,
@@ -95,6 +96,7 @@ pub(crate) enum Happening {
     Chaos,
     Restart(usize),
     Calm,
+    Recovered,
     Check,
 }
 
@@ -189,6 +191,7 @@ impl World {
             users: vec![],
             weather: Weather::default(),
             calm_since: Some(0),
+            rough_until: 0,
             patient: vec![],
             encoded_secrets: VecDeque::new(),
             seen: BTreeMap::new(),
@@ -282,6 +285,7 @@ impl World {
             expires_at,
             key: self.server.signing_key,
             refresh_token: None,
+            truthful: true,
         };
         self.server.tokens.insert(value.clone(), record);
         self.files.insert(file, Some(value.into_bytes()));
@@ -303,7 +307,8 @@ impl World {
             }
         }
         match entry.what {
-            Happening::Check => return self.check_recovery(),
+            Happening::Recovered => self.check_recovery(),
+            Happening::Check => return self.goes_on(),
             Happening::Calm => self.begin_calm(),
             Happening::Chaos => self.chaos(),
             Happening::Restart(process) => self.start_process(process),
@@ -364,13 +369,18 @@ impl World {
             secret: draw(&mut self.random, 200),
             spurious_401: draw(&mut self.random, 400),
         };
-        let (first, end) = (self.now + self.random.below(5_000), self.now + length);
+        let first = self.now + self.random.below(5_000);
+        self.rough_until = self.now + length;
         self.at(first, Happening::Chaos);
-        self.at(end, Happening::Calm);
+        self.at(self.rough_until, Happening::Calm);
     }
 
     /// Everything is as it should be from here on, and stays so until it is checked that all recovered.
     fn begin_calm(&mut self) {
+        let awake = self.machines.iter().map(|machine| machine.asleep_until).max().unwrap_or(0);
+        if awake > self.now {
+            return self.at(awake, Happening::Calm);
+        }
         self.tell(|| "all is well from here on".into());
         self.heal();
         self.calm_since = Some(self.now);
@@ -400,12 +410,14 @@ impl World {
             let at = self.now + self.random.below(2_000);
             self.at(at, Happening::AskAgain { patient });
         }
-        let length = self.services.iter().map(|service| service.recovery_ms).max().unwrap_or(0) + 2_000;
-        self.at(self.now + length, Happening::Check);
+        // Then a while longer, in which nobody may ever have to wait.
+        let lives = self.services.iter().map(|service| 3_000 * service.life_s).max().unwrap_or(0);
+        let recovered = self.now + self.recovery_ms();
+        self.at(recovered, Happening::Recovered);
+        self.at(recovered + lives.min(60_000), Happening::Check);
     }
 
-    /// Whether the run goes on.
-    fn check_recovery(&mut self) -> bool {
+    fn check_recovery(&mut self) {
         let missed = self.patient.iter().find(|patient| !patient.served);
         if let Some(Patient { process, target, user, .. }) = missed {
             let since = self.now - self.calm_since.unwrap_or(0);
@@ -415,15 +427,23 @@ impl World {
                 self.processes[*process].client.as_ref().zip(self.target_id(*process, *target)).map(|(client, id)| client.health(id)),
             );
             self.fail(what);
-            return false;
         }
         self.patient.clear();
+    }
+
+    /// Whether there is another rough time after the calm.
+    fn goes_on(&mut self) -> bool {
         if self.steps < 800 && self.random.chance(400) {
             let length = self.random.between(5_000, 60_000);
             self.begin_rough(length);
             return true;
         }
         false
+    }
+
+    /// How long it may take until no trace of trouble is left.
+    pub(crate) fn recovery_ms(&self) -> u64 {
+        self.services.iter().map(|service| service.recovery_ms).max().unwrap_or(0) + 2_000
     }
 
     pub(crate) fn at(&mut self, at: u64, what: Happening) {
