@@ -120,11 +120,11 @@ fn a_401_that_a_new_token_would_not_mend_goes_to_the_caller() {
 #[test]
 fn a_receiver_with_stale_keys_gets_the_predecessor() {
     let lab = lab(LabConfig {
-        ttl: 4,
+        ttl: 16,
         ..LabConfig::default()
     });
     let heard = Heard::default();
-    let client = build(Client::builder().events(heard.listener()), &lab, json!({}));
+    let client = build(Client::builder().events(heard.listener()), &lab, early());
     assert_eq!(status_of(client.agent().get(node(&lab)).call()), Ok(200));
     let old = client.lease("smd").unwrap().id();
     lab.rotate_signing_key();

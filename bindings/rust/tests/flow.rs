@@ -168,10 +168,11 @@ fn sixty_four_threads_with_an_empty_cache_ask_for_one_token() {
 #[test]
 fn after_the_first_token_no_caller_waits_and_no_call_fails() {
     let lab = lab(LabConfig {
-        ttl: 2,
+        ttl: 6,
         ..LabConfig::default()
     });
-    let client = client(&lab, json!({}));
+    // The benchmark `load` does this with tokens that live one second and the usual schedule.
+    let client = client(&lab, early());
     let smd = client.target("smd").unwrap();
     smd.lease().unwrap();
     let waited = client.stats().waited;
@@ -195,9 +196,8 @@ fn after_the_first_token_no_caller_waits_and_no_call_fails() {
         }
     });
     assert_eq!(client.stats().waited, waited);
-    // A token lives one second here and is refreshed after three quarters of it at the earliest.
     let asked = lab.stats().token_requests();
-    assert!((5..=9).contains(&asked), "{asked}");
+    assert!((3..=6).contains(&asked), "{asked}");
     assert!(calls.load(Ordering::Relaxed) > 50);
     assert_eq!(
         lab.stats()
@@ -214,12 +214,13 @@ fn a_caller_that_gives_up_harms_nobody_and_hears_why_at_its_deadline() {
     let lab = lab(LabConfig::default());
     let client = client(&lab, json!({}));
     let smd = client.target("smd").unwrap();
-    lab.faults().set(Endpoint::Token, Fault::slow(150));
+    lab.faults().set(Endpoint::Token, Fault::hold());
     let error = smd.lease_within(Duration::from_millis(10)).unwrap_err();
     assert_eq!(
         (error.code(), error.member()),
         (Code::Timeout, Some("targets.smd"))
     );
+    lab.faults().clear_all();
     smd.lease_within(Duration::from_secs(5)).unwrap();
     assert_eq!(lab.stats().token_requests(), 1);
 }
@@ -235,7 +236,7 @@ fn with_the_server_away_a_caller_waits_until_its_deadline_and_is_told_the_reason
     let error = client
         .target("smd")
         .unwrap()
-        .lease_within(Duration::from_millis(200))
+        .lease_within(Duration::from_secs(1))
         .unwrap_err();
     assert_eq!(error.code(), Code::ConnectionFailed);
     assert!(error.to_string().contains("refused"), "{error}");

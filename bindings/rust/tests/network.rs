@@ -30,7 +30,7 @@ fn reason(client: &Client) -> svcauth::Error {
     client
         .target("smd")
         .unwrap()
-        .lease_within(Duration::from_millis(500))
+        .lease_within(Duration::from_secs(2))
         .unwrap_err()
 }
 

@@ -75,7 +75,6 @@ fn no_secret_is_printed_anywhere_at_any_level() {
     };
     let lab = lab(LabConfig {
         tls: true,
-        ttl: 2,
         smd,
         ..LabConfig::default()
     });

@@ -67,7 +67,7 @@ fn a_key_change_that_kills_all_tokens_costs_no_call() {
 #[test]
 fn two_active_secrets_are_rotated_without_a_failed_call() {
     let lab = lab(LabConfig {
-        ttl: 2,
+        ttl: 16,
         ..LabConfig::default()
     });
     let directory = Directory::new();
@@ -79,11 +79,9 @@ fn two_active_secrets_are_rotated_without_a_failed_call() {
     ]);
     let heard = Heard::default();
     let builder = Client::builder().events(heard.listener());
-    let client = build(
-        builder,
-        &lab,
-        json!({ "client": { "credentials": credentials } }),
-    );
+    let mut patch = early();
+    patch["client"] = json!({ "credentials": credentials });
+    let client = build(builder, &lab, patch);
     under_load(&client, &lab, || {
         heard.wait_for("token_received");
         assert!(lab.add_secret("bss", "planted-second-secret", None));
@@ -134,13 +132,8 @@ fn the_server_may_be_away_while_the_token_lasts() {
         ..LabConfig::default()
     });
     let heard = Heard::default();
-    // Refreshed after a second and a half and served for twelve more: time for a story.
-    let schedule = json!({
-        "refresh_window_s": 59, "refresh_window_fraction": 0.9, "jitter": 0,
-        "backoff_initial_s": 0.2, "backoff_max_s": 0.2,
-    });
     let builder = Client::builder().events(heard.listener());
-    let client = build(builder, &lab, json!({ "schedule": schedule }));
+    let client = build(builder, &lab, early());
     under_load(&client, &lab, || {
         heard.wait_for("token_received");
         lab.away(Service::Issuer);
@@ -227,8 +220,8 @@ fn a_missing_secret_is_one_clear_sentence() {
 #[test]
 fn odd_answers_are_told_apart() {
     let big = format!(r#"{{"access_token":"{}"}}"#, "a".repeat(3000));
-    for (fault, code) in [
-        (Fault::slow(2_000), Code::Timeout),
+    let rows = [
+        (Fault::slow(20_000), Code::Timeout),
         (Fault::html(), Code::MalformedAnswer),
         (Fault::empty(), Code::MalformedAnswer),
         (Fault::truncated(), Code::MalformedAnswer),
@@ -256,17 +249,20 @@ fn odd_answers_are_told_apart() {
             Fault::merge(json!({ "token_type": "mac" })),
             Code::UnexpectedTokenType,
         ),
-    ] {
-        let lab = lab(LabConfig::default());
-        let patch = json!({ "timeouts": { "request_s": 0.2 }, "limits": { "answer_bytes": 2048 } });
-        let client = client(&lab, patch);
-        lab.faults().set(Endpoint::Token, fault.clone());
-        let error = client
-            .target("smd")
-            .unwrap()
-            .lease_within(Duration::from_millis(700))
-            .unwrap_err();
-        assert_eq!(error.code(), code, "{fault:?}: {error}");
-        assert!(error.retry_after_ms().is_none_or(|asked| asked == 7_000));
-    }
+    ];
+    thread::scope(|scope| {
+        for (fault, code) in rows {
+            scope.spawn(move || {
+                let lab = lab(LabConfig::default());
+                let patch =
+                    json!({ "timeouts": { "request_s": 0.5 }, "limits": { "answer_bytes": 2048 } });
+                let client = client(&lab, patch);
+                lab.faults().set(Endpoint::Token, fault.clone());
+                let smd = client.target("smd").unwrap();
+                let error = smd.lease_within(Duration::from_secs(3)).unwrap_err();
+                assert_eq!(error.code(), code, "{fault:?}: {error}");
+                assert!(error.retry_after_ms().is_none_or(|asked| asked == 7_000));
+            });
+        }
+    });
 }
