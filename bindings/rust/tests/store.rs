@@ -19,7 +19,7 @@ use svcauth::{
     },
     host::store::FileStore,
 };
-use svcauth_lab::{Endpoint, Fault, LabConfig};
+use svcauth_lab::{Endpoint, Fault, Lab, LabConfig};
 
 const TIME: Duration = Duration::from_secs(5);
 
@@ -282,6 +282,35 @@ fn processes_that_start_together_register_once() {
     assert_eq!(lab.stats().tokens_issued(), 4);
 }
 
+/// A target of TokenSmith's, with refresh tokens that can be used once.
+fn bootstrap(lab: &Lab, directory: &Directory) -> Value {
+    let token = directory.write("bootstrap", &lab.bootstrap_token("bss", &["read"]));
+    json!({
+        "issuer": null,
+        "endpoints": { "token": format!("{}/oauth/token", lab.tokensmith_url()) },
+        "client": { "credentials": null, "auth": "none" },
+        "targets": { "smd": { "grant": {
+            "type": "token_exchange",
+            "subject_token": { "file": token },
+            "subject_token_type": "urn:openchami:params:oauth:token-type:bootstrap-token",
+        } } },
+        "store": { "file": directory.file("state.json") },
+    })
+}
+
+#[test]
+fn a_client_that_ends_leaves_no_lock_behind() {
+    let lab = lab(LabConfig::default());
+    let directory = Directory::new();
+    let file = directory.file("state.json");
+    let client = client(&lab, bootstrap(&lab, &directory));
+    client.lease("smd").unwrap();
+    drop(client);
+    let state: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(state["locks"], json!({}));
+    assert_ne!(state["records"], json!({}));
+}
+
 #[test]
 fn processes_that_share_one_use_refresh_tokens_spend_none_twice() {
     let lab = lab(LabConfig {
@@ -289,21 +318,7 @@ fn processes_that_share_one_use_refresh_tokens_spend_none_twice() {
         ..LabConfig::default()
     });
     let directory = Directory::new();
-    let bootstrap = directory.write("bootstrap", &lab.bootstrap_token("bss", &["read"]));
-    let document = document(
-        &lab,
-        json!({
-            "issuer": null,
-            "endpoints": { "token": format!("{}/oauth/token", lab.tokensmith_url()) },
-            "client": { "credentials": null, "auth": "none" },
-            "targets": { "smd": { "grant": {
-                "type": "token_exchange",
-                "subject_token": { "file": bootstrap },
-                "subject_token_type": "urn:openchami:params:oauth:token-type:bootstrap-token",
-            } } },
-            "store": { "file": directory.file("state.json") },
-        }),
-    );
+    let document = document(&lab, bootstrap(&lab, &directory));
     services(3, &directory, &document, Duration::from_secs(4));
     let stats = lab.stats();
     let count = |grant: &str| {
