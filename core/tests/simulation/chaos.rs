@@ -60,7 +60,9 @@ impl World {
         if write {
             self.files.insert(file.clone(), Some(secret.into_bytes()));
         }
-        self.tell(|| format!("new secret for {id}; old one dropped: {drop_old}; {file} written: {write}"));
+        self.tell(|| {
+            format!("new secret for {id}; old one dropped: {drop_old}; {file} written: {write}")
+        });
     }
 
     fn disturb_file(&mut self) {
@@ -118,7 +120,9 @@ impl World {
         if !self.is_awake(p) {
             return;
         }
-        let Some(client) = &mut self.processes[p].client else { return };
+        let Some(client) = &mut self.processes[p].client else {
+            return;
+        };
         client.secrets_changed(now);
         self.processes[p].watch.secrets_changed(now.mono_ms);
         self.tell(|| format!("p{p} is told that secrets changed"));
@@ -130,7 +134,10 @@ impl World {
         if self.services[service].kind != Kind::Registered {
             return;
         }
-        let processes = self.processes.iter().filter(|process| process.service == service);
+        let processes = self
+            .processes
+            .iter()
+            .filter(|process| process.service == service);
         let ids: Vec<Option<String>> = processes.map(|process| process.works_as.clone()).collect();
         if let Some(Some(id)) = ids.first()
             && ids.iter().all(|other| other.as_ref() == Some(id))
@@ -142,7 +149,11 @@ impl World {
 
     fn answer_out_of_the_blue(&mut self, p: usize) {
         let known = self.processes[p].last_task.map_or(0, |id| id.0);
-        let id = if self.random.chance(500) { known + 1_000 } else { self.random.below(known + 1) };
+        let id = if self.random.chance(500) {
+            known + 1_000
+        } else {
+            self.random.below(known + 1)
+        };
         let life = self.life(p);
         if self.is_alive(life) && self.is_awake(p) && !self.processes[p].watch.awaits(TaskId(id)) {
             self.answer(p, TaskId(id), Outcome::Done, None);
@@ -158,11 +169,21 @@ impl World {
         for service in 0..self.services.len() {
             for (id, file) in self.services[service].pairs.clone() {
                 let secret = self.server.mint_secret(&mut self.random);
-                self.server.clients.entry(id).or_default().secrets.push((secret.clone(), u64::MAX));
+                self.server
+                    .clients
+                    .entry(id)
+                    .or_default()
+                    .secrets
+                    .push((secret.clone(), u64::MAX));
                 self.files.insert(file, Some(secret.into_bytes()));
             }
             if let Some(file) = self.services[service].initial_access_token.clone() {
-                let token = self.server.initial_access_tokens.first().cloned().unwrap_or_default();
+                let token = self
+                    .server
+                    .initial_access_tokens
+                    .first()
+                    .cloned()
+                    .unwrap_or_default();
                 self.files.insert(file, Some(token.into_bytes()));
             }
             self.put_bootstraps(service);
@@ -171,7 +192,11 @@ impl World {
     }
 
     pub(crate) fn restart_traffic(&mut self, life: Life) {
-        let pause = if self.calm_since.is_some() { 20_000 } else { self.random.pick(&[100, 1_000, 5_000]) };
+        let pause = if self.calm_since.is_some() {
+            20_000
+        } else {
+            self.random.pick(&[100, 1_000, 5_000])
+        };
         let at = self.now + self.random.between(1, pause);
         self.at(at, Happening::Traffic(life));
     }

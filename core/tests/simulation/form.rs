@@ -21,7 +21,11 @@ pub(crate) fn decode(text: &str) -> String {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let mut digit = || rest.next().and_then(|byte| (byte as char).to_digit(16)).unwrap_or(0) as u8;
+                let mut digit = || {
+                    rest.next()
+                        .and_then(|byte| (byte as char).to_digit(16))
+                        .unwrap_or(0) as u8
+                };
                 digit() * 16 + digit()
             }
             byte => byte,

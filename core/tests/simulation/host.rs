@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 use svcauth_core::{
     Client, Error, Event,
     client::{
-        Calls, Capabilities, Completion, Lease, LeaseChange, LeaseState, Output, Outcome, Rejection, State, Subject,
-        SubjectId, TargetId, TaskId,
+        Calls, Capabilities, Completion, Lease, LeaseChange, LeaseState, Outcome, Output,
+        Rejection, State, Subject, SubjectId, TargetId, TaskId,
     },
     config::SecretReference,
 };
@@ -132,7 +132,14 @@ impl World {
     }
 
     /// A caller wants a token: from the cell if it is fresh, else from the client, else it waits.
-    pub(crate) fn ask(&mut self, p: usize, target: usize, user: Option<String>, wait_ms: u64, want: Want) {
+    pub(crate) fn ask(
+        &mut self,
+        p: usize,
+        target: usize,
+        user: Option<String>,
+        wait_ms: u64,
+        want: Want,
+    ) {
         let now = self.clock(p);
         let subject_id = user.as_deref().map(SubjectId::of);
         if let Some(lease) = self.processes[p].cells.get(&(target, subject_id)).cloned()
@@ -141,13 +148,23 @@ impl World {
             self.saw("(served from the cell)");
             return self.hand_over(p, target, user, lease, want);
         }
-        let Some(id) = self.target_id(p, target) else { return };
+        let Some(id) = self.target_id(p, target) else {
+            return;
+        };
         let key = self.key(p, target, user.as_deref());
         self.processes[p].watch.wanted(key);
         let subject = user.as_deref().map_or(Subject::Service, Subject::User);
-        let Some(client) = &mut self.processes[p].client else { return };
+        let Some(client) = &mut self.processes[p].client else {
+            return;
+        };
         let state = client.token(id, subject, now);
-        self.tell(|| format!("p{p} t{target} asked{}: {}", if user.is_some() { " (user)" } else { "" }, brief(&state)));
+        self.tell(|| {
+            format!(
+                "p{p} t{target} asked{}: {}",
+                if user.is_some() { " (user)" } else { "" },
+                brief(&state)
+            )
+        });
         let verdict = self.processes[p].watch.answered(key, &state, now.mono_ms);
         self.judge(p, verdict);
         match state {
@@ -155,14 +172,24 @@ impl World {
             State::Failed { error, retry_at_ms } => self.told(p, &error, retry_at_ms, &want),
             _ => {
                 self.saw("(waits)");
-                self.wait(p, Waiter { target, user, deadline: now.mono_ms + wait_ms, want });
+                self.wait(
+                    p,
+                    Waiter {
+                        target,
+                        user,
+                        deadline: now.mono_ms + wait_ms,
+                        want,
+                    },
+                );
             }
         }
         self.settle(p);
     }
 
     fn wait(&mut self, p: usize, waiter: Waiter) {
-        let deadline = self.machines[self.processes[p].machine].true_ms(waiter.deadline).max(self.now);
+        let deadline = self.machines[self.processes[p].machine]
+            .true_ms(waiter.deadline)
+            .max(self.now);
         let process = &mut self.processes[p];
         process.next_waiter += 1;
         let id = process.next_waiter;
@@ -183,11 +210,21 @@ impl World {
             Some(_) => {}
             None => return,
         }
-        let Some(waiter) = self.forget_waiter(p, id) else { return };
+        let Some(waiter) = self.forget_waiter(p, id) else {
+            return;
+        };
         match waiter.want {
             Want::Retry(call) => {
                 if let Some(Rejection::Retry(lease)) = self.reject(p, &call, false) {
-                    self.send_call(p, Call { lease: lease.id(), value: lease.value().to_owned(), replayable: false, ..call });
+                    self.send_call(
+                        p,
+                        Call {
+                            lease: lease.id(),
+                            value: lease.value().to_owned(),
+                            replayable: false,
+                            ..call
+                        },
+                    );
                 }
                 self.settle(p);
             }
@@ -200,18 +237,29 @@ impl World {
         self.saw("(told of a failure)");
         self.check_secrets(p, &format!("{error} {error:?}"));
         if let Want::Patient(patient) = want {
-            let at = self.machines[self.processes[p].machine].true_ms(retry_at).max(self.now + 1);
+            let at = self.machines[self.processes[p].machine]
+                .true_ms(retry_at)
+                .max(self.now + 1);
             self.at(at, Happening::AskAgain { patient: *patient });
         }
     }
 
     pub(crate) fn ask_patiently(&mut self, patient: usize) {
-        let Some(entry) = self.patient.get(patient).filter(|entry| !entry.served) else { return };
+        let Some(entry) = self.patient.get(patient).filter(|entry| !entry.served) else {
+            return;
+        };
         let (p, target, user) = (entry.process, entry.target, entry.user.clone());
         self.ask(p, target, user, 600_000, Want::Patient(patient));
     }
 
-    fn hand_over(&mut self, p: usize, target: usize, user: Option<String>, lease: Lease, want: Want) {
+    fn hand_over(
+        &mut self,
+        p: usize,
+        target: usize,
+        user: Option<String>,
+        lease: Lease,
+        want: Want,
+    ) {
         self.check_alive(p, &lease);
         match want {
             Want::Token => {}
@@ -243,14 +291,28 @@ impl World {
     }
 
     /// The called service answered.
-    pub(crate) fn call_answered(&mut self, p: usize, call: Call, status: u16, challenge: &'static str) {
+    pub(crate) fn call_answered(
+        &mut self,
+        p: usize,
+        call: Call,
+        status: u16,
+        challenge: &'static str,
+    ) {
         use svcauth_core::client::{Answered, Decision};
-        let (Some(target), Some(calls)) = (self.target_id(p, call.target), self.processes[p].calls.clone()) else {
+        let (Some(target), Some(calls)) = (
+            self.target_id(p, call.target),
+            self.processes[p].calls.clone(),
+        ) else {
             return;
         };
         let subject = call.user.as_deref().map_or(Subject::Service, Subject::User);
         let decision = Decision::Lease { target, subject };
-        let answered = calls.answered(&decision, status, std::iter::once(challenge), call.replayable);
+        let answered = calls.answered(
+            &decision,
+            status,
+            std::iter::once(challenge),
+            call.replayable,
+        );
         if answered == Answered::Deliver {
             return;
         }
@@ -258,11 +320,27 @@ impl World {
         match (answered, answer) {
             (Answered::Retry, Some(Rejection::Retry(lease))) => {
                 self.saw("(call made again)");
-                self.send_call(p, Call { lease: lease.id(), value: lease.value().to_owned(), replayable: false, ..call });
+                self.send_call(
+                    p,
+                    Call {
+                        lease: lease.id(),
+                        value: lease.value().to_owned(),
+                        replayable: false,
+                        ..call
+                    },
+                );
             }
             (Answered::Retry, Some(Rejection::Wait)) => {
                 let (target, user, deadline) = (call.target, call.user.clone(), call.deadline);
-                self.wait(p, Waiter { target, user, deadline, want: Want::Retry(call) });
+                self.wait(
+                    p,
+                    Waiter {
+                        target,
+                        user,
+                        deadline,
+                        want: Want::Retry(call),
+                    },
+                );
             }
             _ => {}
         }
@@ -278,27 +356,51 @@ impl World {
             self.processes[p].watch.wanted(key);
         }
         let subject = call.user.as_deref().map_or(Subject::Service, Subject::User);
-        let answer = self.processes[p].client.as_mut()?.reject(id, subject, call.lease, now);
+        let answer = self.processes[p]
+            .client
+            .as_mut()?
+            .reject(id, subject, call.lease, now);
         self.tell(|| format!("p{p} t{} rejected {}: {answer:?}", call.target, call.lease));
         if !first && matches!(answer, Rejection::Wait) {
-            let cooldown = self.services[self.processes[p].service].config.schedule.rejection_cooldown_ms;
-            self.processes[p].watch.wanted_again(key, now.mono_ms, cooldown);
+            let cooldown = self.services[self.processes[p].service]
+                .config
+                .schedule
+                .rejection_cooldown_ms;
+            self.processes[p]
+                .watch
+                .wanted_again(key, now.mono_ms, cooldown);
         }
-        let verdict = self.processes[p].watch.rejected(key, call.lease, &answer, now.mono_ms);
+        let verdict = self.processes[p]
+            .watch
+            .rejected(key, call.lease, &answer, now.mono_ms);
         self.judge(p, verdict);
         Some(answer)
     }
 
-    pub(crate) fn answer(&mut self, p: usize, task: TaskId, outcome: Outcome, meaning: Option<crate::server::Meaning>) {
+    pub(crate) fn answer(
+        &mut self,
+        p: usize,
+        task: TaskId,
+        outcome: Outcome,
+        meaning: Option<crate::server::Meaning>,
+    ) {
         let now = self.clock(p);
-        let note = if self.is_telling() { format!("{outcome:?}") } else { String::new() };
-        let Some(client) = &mut self.processes[p].client else { return };
+        let note = if self.is_telling() {
+            format!("{outcome:?}")
+        } else {
+            String::new()
+        };
+        let Some(client) = &mut self.processes[p].client else {
+            return;
+        };
         let before = client.stats().tokens_received;
         let done = client.complete(task, outcome, now);
         let received = client.stats().tokens_received > before;
         self.tell(|| format!("p{p} task {task:?} answered: {note} {done:?}"));
         let process = &mut self.processes[p];
-        let verdict = process.watch.completed(task, done, meaning, received, now.mono_ms);
+        let verdict = process
+            .watch
+            .completed(task, done, meaning, received, now.mono_ms);
         if let Some((name, content)) = process.reading.take()
             && done == Completion::Accepted
         {
@@ -331,7 +433,9 @@ impl World {
         process.wake += 1;
         process.wake_at = Some(mono_ms);
         let stamp = process.wake;
-        let at = self.machines[process.machine].true_ms(mono_ms).max(self.now);
+        let at = self.machines[process.machine]
+            .true_ms(mono_ms)
+            .max(self.now);
         let life = self.life(p);
         self.at(at, Happening::Wake(life, stamp));
     }
@@ -345,7 +449,9 @@ impl World {
         let mut outputs = 0;
         loop {
             let now = self.clock(p);
-            let Some(client) = &mut self.processes[p].client else { return outputs };
+            let Some(client) = &mut self.processes[p].client else {
+                return outputs;
+            };
             let output = client.poll(now);
             outputs += 1;
             if outputs > MOST_OUTPUTS {
@@ -366,7 +472,9 @@ impl World {
                 Output::Idle { until } => {
                     self.processes[p].watch.settled();
                     if std::mem::take(&mut self.processes[p].unsaved) {
-                        self.fail(format!("p{p}: a token is used whose refresh token was not saved"));
+                        self.fail(format!(
+                            "p{p}: a token is used whose refresh token was not saved"
+                        ));
                     }
                     self.idle(p, until);
                     return outputs - 1;
@@ -379,21 +487,34 @@ impl World {
     fn idle(&mut self, p: usize, until: Option<u64>) {
         let now = self.clock(p).mono_ms;
         match until {
-            Some(until) if until <= now => self.fail(format!("p{p}: idle until {} ms ago", now - until)),
+            Some(until) if until <= now => {
+                self.fail(format!("p{p}: idle until {} ms ago", now - until))
+            }
             Some(until) => self.schedule_wake(p, until),
             None => self.processes[p].wake += 1,
         }
-        let waits = self.processes[p].waiters.values().any(|waiter| !matches!(waiter.want, Want::Retry(_)) && waiter.user.is_none());
+        let waits = self.processes[p]
+            .waiters
+            .values()
+            .any(|waiter| !matches!(waiter.want, Want::Retry(_)) && waiter.user.is_none());
         if until.is_none() && waits {
-            self.fail(format!("p{p}: somebody waits and the client does not want to be woken"));
+            self.fail(format!(
+                "p{p}: somebody waits and the client does not want to be woken"
+            ));
         }
         let service = &self.services[self.processes[p].service];
         for (n, target) in service.targets.iter().enumerate() {
-            let (Some(client), Some(id)) = (&self.processes[p].client, self.target_id(p, n)) else { return };
+            let (Some(client), Some(id)) = (&self.processes[p].client, self.target_id(p, n)) else {
+                return;
+            };
             let ready = client.health(id).ready;
-            let served = self.processes[p].watch.served((target.owner, None), now).is_some();
+            let served = self.processes[p]
+                .watch
+                .served((target.owner, None), now)
+                .is_some();
             if ready != served {
-                let what = format!("p{p} t{n}: health says ready: {ready}, announced was: {served}");
+                let what =
+                    format!("p{p} t{n}: health says ready: {ready}, announced was: {served}");
                 return self.fail(what);
             }
         }
@@ -404,10 +525,22 @@ impl World {
         let target = change.target.index();
         let service = self.processes[p].service;
         let key = (self.services[service].targets[target].owner, change.subject);
-        self.tell(|| format!("p{p} t{target} {}: {}", if change.subject.is_some() { "(user)" } else { "" }, brief_change(&change.state)));
+        self.tell(|| {
+            format!(
+                "p{p} t{target} {}: {}",
+                if change.subject.is_some() {
+                    "(user)"
+                } else {
+                    ""
+                },
+                brief_change(&change.state)
+            )
+        });
         if key.0 == target {
             let config = &self.services[service].config;
-            let verdict = self.processes[p].watch.announced(key, &change.state, now, config);
+            let verdict = self.processes[p]
+                .watch
+                .announced(key, &change.state, now, config);
             self.judge(p, verdict);
         }
         if let LeaseState::Ready(lease) | LeaseState::Once(lease) = &change.state {
@@ -430,18 +563,28 @@ impl World {
         let concerned: Vec<u64> = self.processes[p]
             .waiters
             .iter()
-            .filter(|(_, waiter)| waiter.target == target && waiter.user.as_deref().map(SubjectId::of) == change.subject)
+            .filter(|(_, waiter)| {
+                waiter.target == target
+                    && waiter.user.as_deref().map(SubjectId::of) == change.subject
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in concerned {
-            let Some(waiter) = self.forget_waiter(p, id) else { continue };
+            let Some(waiter) = self.forget_waiter(p, id) else {
+                continue;
+            };
             match (&waiter.want, &change.state) {
                 (Want::Retry(call), _) => {
                     let call = call.clone();
                     match self.reject(p, &call, false) {
                         Some(Rejection::Retry(lease)) => {
                             self.saw("(call made again)");
-                            let again = Call { lease: lease.id(), value: lease.value().to_owned(), replayable: false, ..call };
+                            let again = Call {
+                                lease: lease.id(),
+                                value: lease.value().to_owned(),
+                                replayable: false,
+                                ..call
+                            };
                             self.send_call(p, again);
                         }
                         Some(Rejection::Wait) => {
@@ -451,9 +594,17 @@ impl World {
                     }
                 }
                 (_, LeaseState::Ready(lease) | LeaseState::Once(lease)) => {
-                    self.hand_over(p, target, waiter.user.clone(), lease.clone(), waiter.want.clone());
+                    self.hand_over(
+                        p,
+                        target,
+                        waiter.user.clone(),
+                        lease.clone(),
+                        waiter.want.clone(),
+                    );
                 }
-                (_, LeaseState::Failed { error, retry_at_ms }) => self.told(p, error, *retry_at_ms, &waiter.want),
+                (_, LeaseState::Failed { error, retry_at_ms }) => {
+                    self.told(p, error, *retry_at_ms, &waiter.want)
+                }
                 _ => {
                     self.processes[p].waiters.insert(id, waiter);
                 }
@@ -466,17 +617,25 @@ impl World {
         let service = &self.services[self.processes[p].service];
         let owner = &service.targets[service.targets[target].owner];
         let Some(record) = self.server.tokens.get(lease.value()) else {
-            return self.fail(format!("p{p} t{target}: a token that the server never made"));
+            return self.fail(format!(
+                "p{p} t{target}: a token that the server never made"
+            ));
         };
-        if record.audience != owner.audience || record.user.as_deref().map(SubjectId::of) != subject {
+        if record.audience != owner.audience || record.user.as_deref().map(SubjectId::of) != subject
+        {
             return self.fail(format!("p{p} t{target}: a token for somebody else"));
         }
-        if let (Some(refresh_token), Some(store)) = (record.refresh_token.clone(), self.processes[p].store)
+        if let (Some(refresh_token), Some(store)) =
+            (record.refresh_token.clone(), self.processes[p].store)
             && owner.refresh == Refresh::OneUse
             && self.processes[p].watch.is_new(lease.id())
         {
             let saved = self.stores[store].ever_held(&refresh_token);
-            self.saw(if saved { "(refresh token saved first)" } else { "(refresh token not saved)" });
+            self.saw(if saved {
+                "(refresh token saved first)"
+            } else {
+                "(refresh token not saved)"
+            });
             self.processes[p].unsaved |= !saved;
         }
     }
@@ -490,7 +649,10 @@ impl World {
             && record.expires_at <= self.now
         {
             let late = self.now - record.expires_at;
-            self.fail(format!("p{p}: a caller got {} {late} ms after its end at the server", lease.id()));
+            self.fail(format!(
+                "p{p}: a caller got {} {late} ms after its end at the server",
+                lease.id()
+            ));
         }
     }
 
@@ -499,11 +661,15 @@ impl World {
         match event {
             Event::StoreFailed { .. } => self.processes[p].unsaved = false,
             Event::LeaseExpired { .. } => {
-                let recovered = self.calm_since.is_some_and(|since| self.now > since + self.recovery_ms());
+                let recovered = self
+                    .calm_since
+                    .is_some_and(|since| self.now > since + self.recovery_ms());
                 // Another process may hold the lock for longer than what is left of a token that short.
                 let service = &self.services[self.processes[p].service];
                 if recovered && (service.life_s >= 5 || !service.has_store) {
-                    self.fail(format!("p{p}: a token came to its end although nothing is wrong: {event:?}"));
+                    self.fail(format!(
+                        "p{p}: a token came to its end although nothing is wrong: {event:?}"
+                    ));
                 }
             }
             _ => {}
@@ -528,7 +694,11 @@ impl World {
     }
 
     pub(crate) fn check_secrets(&mut self, p: usize, text: &str) {
-        let leak = text.contains(PLANTED) || self.encoded_secrets.iter().any(|secret| text.contains(secret.as_str()));
+        let leak = text.contains(PLANTED)
+            || self
+                .encoded_secrets
+                .iter()
+                .any(|secret| text.contains(secret.as_str()));
         if leak {
             self.fail(format!("p{p}: a secret in {text}"));
         }

@@ -60,18 +60,32 @@ fn no_seed_breaks_a_promise() {
         println!("{} {}", failure.seed, failure.what);
     }
     let numbers: Vec<u64> = failed.iter().map(|failure| failure.seed).take(20).collect();
-    assert!(failed.is_empty(), "{} of {} seeds failed: {numbers:?}", failed.len(), seeds.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {} seeds failed: {numbers:?}",
+        failed.len(),
+        seeds.len()
+    );
 }
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
 }
 
 /// Runs the seeds on all cores; what was seen in sum, and the failures in the order of their seeds.
 fn run_all(seeds: &[u64]) -> (Report, Vec<Failure>) {
     let next = AtomicU64::new(0);
-    let sum = Mutex::new((Report { steps: 0, seen: BTreeMap::new() }, Vec::new()));
+    let sum = Mutex::new((
+        Report {
+            steps: 0,
+            seen: BTreeMap::new(),
+        },
+        Vec::new(),
+    ));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -106,7 +120,14 @@ fn run_all(seeds: &[u64]) -> (Report, Vec<Failure>) {
 fn guarded(seed: u64, tell: bool) -> Result<Report, Failure> {
     catch_unwind(AssertUnwindSafe(|| run(seed, tell))).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
-        let what = what.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
-        Err(Failure { seed, what: format!("panic: {what}"), steps: 0, story: vec![] })
+        let what = what
+            .or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default();
+        Err(Failure {
+            seed,
+            what: format!("panic: {what}"),
+            steps: 0,
+            story: vec![],
+        })
     })
 }

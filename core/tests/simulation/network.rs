@@ -19,14 +19,18 @@ impl World {
         let now = self.clock(p).mono_ms;
         self.tell(|| {
             let what = match &task.kind {
-                TaskKind::Send { request, .. } => format!("send {} {}", request.method.as_str(), request.url),
+                TaskKind::Send { request, .. } => {
+                    format!("send {} {}", request.method.as_str(), request.url)
+                }
                 other => format!("{other:?}"),
             };
             format!("p{p} task {:?}: {what}", task.id)
         });
         self.processes[p].last_task = Some(task.id);
         let token = match &task.kind {
-            TaskKind::Send { request, .. } if is_token_endpoint(&request.url) => self.check_request(p, request, now),
+            TaskKind::Send { request, .. } if is_token_endpoint(&request.url) => {
+                self.check_request(p, request, now)
+            }
             TaskKind::Send { request, .. } => {
                 self.check_registration(p, request);
                 None
@@ -42,19 +46,37 @@ impl World {
         };
         let tokens = self.tokens(p);
         let watch = &mut self.processes[p].watch;
-        let verdict = watch.task_handed_out((task.id, task.deadline_ms), token, attempt, now, tokens);
+        let verdict =
+            watch.task_handed_out((task.id, task.deadline_ms), token, attempt, now, tokens);
         self.judge(p, verdict);
         match task.kind {
-            TaskKind::Send { request, timeout_ms, .. } => self.send(life, task.id, request, timeout_ms),
+            TaskKind::Send {
+                request,
+                timeout_ms,
+                ..
+            } => self.send(life, task.id, request, timeout_ms),
             TaskKind::ReadSecret { reference } => {
-                let after = if self.calm_since.is_none() && self.chance(self.weather.secret) { 7_000 } else { 3 };
+                let after = if self.calm_since.is_none() && self.chance(self.weather.secret) {
+                    7_000
+                } else {
+                    3
+                };
                 let at = self.now + self.random.below(after);
                 let file = file(&reference);
-                self.at(at, Happening::ReadSecret { life, task: task.id, file });
+                self.at(
+                    at,
+                    Happening::ReadSecret {
+                        life,
+                        task: task.id,
+                        file,
+                    },
+                );
             }
             TaskKind::Random { bytes } => {
                 let outcome = if self.calm_since.is_none() && self.chance(self.weather.secret) {
-                    Outcome::Failed { detail: "no entropy".into() }
+                    Outcome::Failed {
+                        detail: "no entropy".into(),
+                    }
                 } else {
                     Outcome::Bytes(vec![7; bytes].into())
                 };
@@ -71,13 +93,22 @@ impl World {
 
     fn soon(&mut self, life: Life, task: TaskId, outcome: Outcome) {
         let at = self.now + self.random.below(3);
-        self.at(at, Happening::Answer { life, task, outcome, meaning: None });
+        self.at(
+            at,
+            Happening::Answer {
+                life,
+                task,
+                outcome,
+                meaning: None,
+            },
+        );
     }
 
     /// Which token a request is for; that it is asked for rightly.
     fn check_request(&mut self, p: usize, request: &Request, now: u64) -> Option<Key> {
         if let Some(value) = request.header("authorization") {
-            self.encoded_secrets.push_back(value.trim_start_matches("Basic ").to_owned());
+            self.encoded_secrets
+                .push_back(value.trim_start_matches("Basic ").to_owned());
             self.encoded_secrets.truncate(16);
         }
         let body = String::from_utf8_lossy(request.body.expose()).into_owned();
@@ -89,7 +120,10 @@ impl World {
             return None;
         };
         let subject = form.get("subject_token").cloned();
-        let user = subject.as_deref().filter(|token| self.server.users.contains(*token)).map(SubjectId::of);
+        let user = subject
+            .as_deref()
+            .filter(|token| self.server.users.contains(*token))
+            .map(SubjectId::of);
         let credentials = presented(request, &form);
         if self.is_registered(p)
             && let (Some((id, _)), Some(store)) = (&credentials, self.processes[p].store)
@@ -98,11 +132,17 @@ impl World {
             let what = format!("p{p}: the registration {id} is used and was never saved");
             self.fail(what);
         }
-        let grant = form.get("refresh_token").cloned().or(subject).unwrap_or_default();
+        let grant = form
+            .get("refresh_token")
+            .cloned()
+            .or(subject)
+            .unwrap_or_default();
         let key = (target, user);
         let shown: Shown = (credentials, grant);
         let config = &self.services[service].config;
-        let verdict = self.processes[p].watch.token_requested(key, shown, now, config);
+        let verdict = self.processes[p]
+            .watch
+            .token_requested(key, shown, now, config);
         self.judge(p, verdict);
         Some(key)
     }
@@ -112,7 +152,9 @@ impl World {
         if !request.url.ends_with("/oauth2/register") {
             return;
         }
-        let Some(store) = self.processes[p].store else { return };
+        let Some(store) = self.processes[p].store else {
+            return;
+        };
         let record = self.stores[store].text("registration");
         if !record.contains("\"intent\"") {
             self.fail(format!("p{p}: registers while the store holds {record:?}"));
@@ -125,10 +167,20 @@ impl World {
             (None, false) => self.random.between(1, 200),
             _ => self.random.between(1, 20),
         };
-        if self.calm_since.is_none() && (self.weather.away && self.chance(950) || self.chance(self.weather.lost / 2)) {
+        if self.calm_since.is_none()
+            && (self.weather.away && self.chance(950) || self.chance(self.weather.lost / 2))
+        {
             return self.lose(life, task, timeout_ms, true);
         }
-        self.at(self.now + latency, Happening::Arrives { life, task, request, timeout_ms });
+        self.at(
+            self.now + latency,
+            Happening::Arrives {
+                life,
+                task,
+                request,
+                timeout_ms,
+            },
+        );
     }
 
     /// No answer comes, in one of the ways in which that can be.
@@ -141,16 +193,40 @@ impl World {
             (false, 0) => (SendFailure::TooLarge, 20),
             _ => (SendFailure::Broken, 20),
         };
-        let outcome = Outcome::SendFailed { failure, detail: "as the system says".into() };
+        let outcome = Outcome::SendFailed {
+            failure,
+            detail: "as the system says".into(),
+        };
         let at = self.now + self.random.between(1, after);
-        self.at(at, Happening::Answer { life, task, outcome, meaning: None });
+        self.at(
+            at,
+            Happening::Answer {
+                life,
+                task,
+                outcome,
+                meaning: None,
+            },
+        );
     }
 
-    pub(crate) fn request_arrives(&mut self, life: Life, task: TaskId, request: &Request, timeout_ms: u64) {
+    pub(crate) fn request_arrives(
+        &mut self,
+        life: Life,
+        task: TaskId,
+        request: &Request,
+        timeout_ms: u64,
+    ) {
         let reply = self.reply(request);
-        self.tell(|| format!("server answers {task:?} of p{}: {} {:?}", life.process, reply.status, reply.meaning));
+        self.tell(|| {
+            format!(
+                "server answers {task:?} of p{}: {} {:?}",
+                life.process, reply.status, reply.meaning
+            )
+        });
         if let Some(twice) = self.server.spent_twice.pop() {
-            self.fail(format!("the refresh token {twice} came to the server again after it was used"));
+            self.fail(format!(
+                "the refresh token {twice} came to the server again after it was used"
+            ));
         }
         if self.calm_since.is_some() {
             let after = self.random.between(1, 20);
@@ -169,7 +245,15 @@ impl World {
         }
         if self.chance(self.weather.lost / 20) {
             let outcome = Outcome::Done;
-            return self.at(self.now + after, Happening::Answer { life, task, outcome, meaning: None });
+            return self.at(
+                self.now + after,
+                Happening::Answer {
+                    life,
+                    task,
+                    outcome,
+                    meaning: None,
+                },
+            );
         }
         self.deliver(life, task, reply, after);
     }
@@ -206,7 +290,10 @@ impl World {
             return reply;
         }
         let token = serde_json::from_slice::<serde_json::Value>(&reply.body).unwrap_or_default();
-        if let Some(record) = token["access_token"].as_str().and_then(|value| self.server.tokens.get_mut(value)) {
+        if let Some(record) = token["access_token"]
+            .as_str()
+            .and_then(|value| self.server.tokens.get_mut(value))
+        {
             record.truthful = false;
         }
         odd::garbled(reply, now, &mut self.random)
@@ -221,7 +308,9 @@ impl World {
                 Outcome::Bytes(bytes.into())
             }
             _ if fails && self.chance(300) => return,
-            _ => Outcome::Failed { detail: "no such file".into() },
+            _ => Outcome::Failed {
+                detail: "no such file".into(),
+            },
         };
         self.answer(p, task, outcome, None);
     }
@@ -231,21 +320,67 @@ impl World {
         if self.calm_since.is_none() && self.chance(self.weather.store) {
             match self.random.below(6) {
                 0 => return,
-                1 => return self.soon(life, task, Outcome::Failed { detail: "disk full".into() }),
+                1 => {
+                    return self.soon(
+                        life,
+                        task,
+                        Outcome::Failed {
+                            detail: "disk full".into(),
+                        },
+                    );
+                }
                 2 => return self.soon(life, task, Outcome::Conflict),
-                3 => return self.at(soon, Happening::Store { life, task, key, operation, told: false }),
+                3 => {
+                    return self.at(
+                        soon,
+                        Happening::Store {
+                            life,
+                            task,
+                            key,
+                            operation,
+                            told: false,
+                        },
+                    );
+                }
                 // Long enough to come after the deadline, now and then.
                 _ => {
                     let at = self.now + self.random.below(8_000);
-                    return self.at(at, Happening::Store { life, task, key, operation, told: true });
+                    return self.at(
+                        at,
+                        Happening::Store {
+                            life,
+                            task,
+                            key,
+                            operation,
+                            told: true,
+                        },
+                    );
                 }
             }
         }
-        self.at(soon, Happening::Store { life, task, key, operation, told: true });
+        self.at(
+            soon,
+            Happening::Store {
+                life,
+                task,
+                key,
+                operation,
+                told: true,
+            },
+        );
     }
 
-    pub(crate) fn use_store(&mut self, life: Life, task: TaskId, key: &str, operation: &StoreOperation, told: bool) {
-        let Some(store) = self.processes[life.process].store else { return };
+    pub(crate) fn use_store(
+        &mut self,
+        life: Life,
+        task: TaskId,
+        key: &str,
+        operation: &StoreOperation,
+        told: bool,
+    ) {
+        let Some(store) = self.processes[life.process].store else {
+            return;
+        };
         let owner = (life.process, life.incarnation);
         let outcome = self.stores[store].run(owner, key, operation, self.now);
         if matches!(outcome, Outcome::Held { .. }) {
@@ -254,9 +389,17 @@ impl World {
         if !told && self.chance(500) {
             return;
         }
-        let outcome = if told { outcome } else { Outcome::Failed { detail: "input/output error".into() } };
+        let outcome = if told {
+            outcome
+        } else {
+            Outcome::Failed {
+                detail: "input/output error".into(),
+            }
+        };
         if self.is_alive(life) {
-            if key == "registration" && matches!(outcome, Outcome::Record { .. } | Outcome::Stored { .. }) {
+            if key == "registration"
+                && matches!(outcome, Outcome::Record { .. } | Outcome::Stored { .. })
+            {
                 let record = self.stores[store].text(key);
                 self.processes[life.process].reading = Some((key.to_owned(), record.into_bytes()));
             }

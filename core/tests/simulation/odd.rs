@@ -20,10 +20,17 @@ pub(crate) fn refusal(random: &mut Random) -> Reply {
         6 => Reply::error(405, "unsupported_grant_type", Meaning::Refused),
         7 => {
             let mut reply = Reply::error(401, "invalid_client", Meaning::ClientRefused);
-            reply.headers.push(("WWW-Authenticate".into(), "Basic realm=\"auth\"".into()));
+            reply
+                .headers
+                .push(("WWW-Authenticate".into(), "Basic realm=\"auth\"".into()));
             reply
         }
-        _ => text(401, "text/html", "<html>who are you</html>", Meaning::ClientRefused),
+        _ => text(
+            401,
+            "text/html",
+            "<html>who are you</html>",
+            Meaning::ClientRefused,
+        ),
     }
 }
 
@@ -39,10 +46,17 @@ pub(crate) fn overload(random: &mut Random) -> Reply {
     let mut reply = if random.chance(500) {
         Reply::error(429, "slow_down", Meaning::RateLimited(asked))
     } else {
-        text(503, "text/html", "<html>busy</html>", Meaning::ServerError(asked))
+        text(
+            503,
+            "text/html",
+            "<html>busy</html>",
+            Meaning::ServerError(asked),
+        )
     };
     if let Some(seconds) = wait {
-        reply.headers.push(("Retry-After".into(), seconds.to_string()));
+        reply
+            .headers
+            .push(("Retry-After".into(), seconds.to_string()));
     }
     reply
 }
@@ -52,17 +66,38 @@ pub(crate) fn broken(request: &Request, random: &mut Random) -> Reply {
     let body = String::from_utf8_lossy(request.body.expose()).into_owned();
     let authorization = request.header("authorization").unwrap_or("").to_owned();
     match random.below(8) {
-        0 => text(500, "text/html", "<html>oops</html>", Meaning::ServerError(None)),
-        1 => text(502, "text/plain", &format!("upstream: {authorization} {body}"), Meaning::ServerError(None)),
-        2 => text(200, "text/html", &format!("<html>{body}</html>"), Meaning::Odd),
+        0 => text(
+            500,
+            "text/html",
+            "<html>oops</html>",
+            Meaning::ServerError(None),
+        ),
+        1 => text(
+            502,
+            "text/plain",
+            &format!("upstream: {authorization} {body}"),
+            Meaning::ServerError(None),
+        ),
+        2 => text(
+            200,
+            "text/html",
+            &format!("<html>{body}</html>"),
+            Meaning::Odd,
+        ),
         3 => text(200, "application/json", "", Meaning::Odd),
         4 => Reply::json(200, &json!({ "message": authorization }), Meaning::Odd),
         5 => {
             let mut reply = text(302, "text/html", "", Meaning::Odd);
-            reply.headers.push(("Location".into(), format!("https://elsewhere.sim/?{body}")));
+            reply
+                .headers
+                .push(("Location".into(), format!("https://elsewhere.sim/?{body}")));
             reply
         }
-        6 => Reply::json(200, &json!({ "error": "server_error", "error_description": body }), Meaning::Odd),
+        6 => Reply::json(
+            200,
+            &json!({ "error": "server_error", "error_description": body }),
+            Meaning::Odd,
+        ),
         _ => Reply::json(
             400,
             &json!({ "error": "invalid_request", "error_description": format!("{authorization} {body}") }),
@@ -73,8 +108,13 @@ pub(crate) fn broken(request: &Request, random: &mut Random) -> Reply {
 
 /// The server's answer, its members garbled: each row of the policy about token answers.
 pub(crate) fn garbled(reply: Reply, now: u64, random: &mut Random) -> Reply {
-    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
-    let reply = Reply { meaning: Meaning::Odd, ..reply };
+    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else {
+        return reply;
+    };
+    let reply = Reply {
+        meaning: Meaning::Odd,
+        ..reply
+    };
     match random.below(34) {
         0 => body["expires_in"] = json!(body["expires_in"].to_string()),
         1 => body["expires_in"] = json!(body["expires_in"].as_f64().unwrap_or(1.0) + 0.9),
@@ -98,9 +138,19 @@ pub(crate) fn garbled(reply: Reply, now: u64, random: &mut Random) -> Reply {
         16 => body["access_token"] = json!(""),
         17 => body["access_token"] = Value::Null,
         18 => body["access_token"] = json!(17),
-        19 => body["access_token"] = json!(format!("{}\r\nx: y", body["access_token"].as_str().unwrap_or(""))),
+        19 => {
+            body["access_token"] = json!(format!(
+                "{}\r\nx: y",
+                body["access_token"].as_str().unwrap_or("")
+            ))
+        }
         20 => body["error"] = json!("invalid_request"),
-        21 => return Reply { status: 201, ..reply },
+        21 => {
+            return Reply {
+                status: 201,
+                ..reply
+            };
+        }
         22 => return text(200, "text/html", &body.to_string(), Meaning::Odd),
         23 => return form(&body),
         24 => return raw(reply, format!("\u{feff}{body}")),
@@ -131,7 +181,10 @@ fn remove(body: &mut Value, name: &str) {
 }
 
 fn raw(reply: Reply, body: String) -> Reply {
-    Reply { body: body.into_bytes(), ..reply }
+    Reply {
+        body: body.into_bytes(),
+        ..reply
+    }
 }
 
 fn text(status: u16, content_type: &str, body: &str, meaning: Meaning) -> Reply {
@@ -148,7 +201,19 @@ fn form(body: &Value) -> Reply {
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .map(|(name, value)| {
+            format!(
+                "{name}={}",
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            )
+        })
         .collect();
-    text(200, "application/x-www-form-urlencoded", &pairs.join("&"), Meaning::Odd)
+    text(
+        200,
+        "application/x-www-form-urlencoded",
+        &pairs.join("&"),
+        Meaning::Odd,
+    )
 }

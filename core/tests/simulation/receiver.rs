@@ -16,7 +16,11 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new(random: &mut Random) -> Receiver {
         let patience_ms = random.pick(&[0, 1_000, 30_000, 300_000]);
-        Receiver { keys: BTreeSet::new(), fetched_at: None, patience_ms }
+        Receiver {
+            keys: BTreeSet::new(),
+            fetched_at: None,
+            patience_ms,
+        }
     }
 
     /// Whether it lets the token in.
@@ -28,7 +32,10 @@ impl Receiver {
     }
 
     fn fetch(&mut self, server: &Server, now: u64) {
-        if self.fetched_at.is_none_or(|at| now >= at + self.patience_ms) {
+        if self
+            .fetched_at
+            .is_none_or(|at| now >= at + self.patience_ms)
+        {
             self.refresh(server, now);
         }
     }

@@ -91,11 +91,20 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn json(status: u16, body: &Value, meaning: Meaning) -> Reply {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        Reply { status, headers, body: body.to_string().into_bytes(), meaning }
+        Reply {
+            status,
+            headers,
+            body: body.to_string().into_bytes(),
+            meaning,
+        }
     }
 
     pub(crate) fn error(status: u16, error: &str, meaning: Meaning) -> Reply {
-        Reply::json(status, &json!({ "error": error, "error_description": "said the server" }), meaning)
+        Reply::json(
+            status,
+            &json!({ "error": error, "error_description": "said the server" }),
+            meaning,
+        )
     }
 }
 
@@ -123,9 +132,14 @@ impl Server {
     pub(crate) fn serve(&mut self, request: &Request, now: u64, random: &mut Random) -> Reply {
         let url = request.url.strip_prefix(ISSUER).unwrap_or("");
         let body = String::from_utf8_lossy(request.body.expose()).into_owned();
-        let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let bearer = request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "));
         match (request.method.as_str(), url) {
-            ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
+            (
+                "GET",
+                "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server",
+            ) => {
                 let metadata = json!({
                     "issuer": ISSUER,
                     "token_endpoint": format!("{ISSUER}/oauth2/token"),
@@ -136,19 +150,35 @@ impl Server {
                 Reply::json(200, &metadata, Meaning::Odd)
             }
             ("POST", "/oauth2/register") => self.register(&body, bearer, now, random),
-            ("PUT", url) if url.starts_with("/oauth2/register/") => {
-                self.update(url.trim_start_matches("/oauth2/register/"), bearer, now, random)
-            }
+            ("PUT", url) if url.starts_with("/oauth2/register/") => self.update(
+                url.trim_start_matches("/oauth2/register/"),
+                bearer,
+                now,
+                random,
+            ),
             ("POST", "/oauth2/auth") => {
                 let location = format!("{ISSUER}/login?challenge={}", self.mint("login"));
-                Reply { status: 302, headers: vec![("Location".into(), location)], body: vec![], meaning: Meaning::Odd }
+                Reply {
+                    status: 302,
+                    headers: vec![("Location".into(), location)],
+                    body: vec![],
+                    meaning: Meaning::Odd,
+                }
             }
-            ("POST" | "GET", "/oauth2/token") => self.token(request, &form::parse(&body), now, random),
+            ("POST" | "GET", "/oauth2/token") => {
+                self.token(request, &form::parse(&body), now, random)
+            }
             _ => Reply::error(404, "not_found", Meaning::Refused),
         }
     }
 
-    fn register(&mut self, body: &str, bearer: Option<&str>, now: u64, random: &mut Random) -> Reply {
+    fn register(
+        &mut self,
+        body: &str,
+        bearer: Option<&str>,
+        now: u64,
+        random: &mut Random,
+    ) -> Reply {
         let initial = self.initial_access_tokens.iter().next().cloned();
         if bearer.is_some() && initial.as_deref() != bearer {
             return Reply::error(401, "invalid_token", Meaning::ClientRefused);
@@ -178,8 +208,14 @@ impl Server {
         let management = random.chance(500).then(|| self.mint("rat"));
         let ends = self.secrets_end_after_s.map(|life| now + life * 1000);
         match self.clients.get_mut(id) {
-            Some(client) if bearer.is_some_and(|token| client.management_tokens.iter().any(|known| known == token)) => {
-                client.secrets.push((secret.clone(), ends.unwrap_or(u64::MAX)));
+            Some(client)
+                if bearer.is_some_and(|token| {
+                    client.management_tokens.iter().any(|known| known == token)
+                }) =>
+            {
+                client
+                    .secrets
+                    .push((secret.clone(), ends.unwrap_or(u64::MAX)));
                 let mut answer = json!({
                     "client_id": id,
                     "client_secret": secret,
@@ -221,7 +257,10 @@ impl Server {
             Some("refresh_token") => {
                 let value = form.get("refresh_token").cloned().unwrap_or_default();
                 match self.refresh_tokens.get_mut(&value) {
-                    Some(record) if record.audience == audience && (refresh != Refresh::OneUse || !record.used) => {
+                    Some(record)
+                        if record.audience == audience
+                            && (refresh != Refresh::OneUse || !record.used) =>
+                    {
                         record.used = true;
                         exchanged = true;
                     }
@@ -250,8 +289,11 @@ impl Server {
         let with_refresh = exchanged && (refresh == Refresh::OneUse || random.chance(500));
         if caching && user.is_none() && !with_refresh {
             let known = self.tokens.iter().find(|(_, token)| {
-                token.audience == audience && token.user.is_none() && token.expires_at > now + 1000
-                    && token.key == self.signing_key && token.refresh_token.is_none()
+                token.audience == audience
+                    && token.user.is_none()
+                    && token.expires_at > now + 1000
+                    && token.key == self.signing_key
+                    && token.refresh_token.is_none()
             });
             if let Some((value, record)) = known {
                 return token_reply(value, (record.expires_at - now) / 1000, None);
@@ -259,42 +301,79 @@ impl Server {
         }
         let refresh_token = with_refresh.then(|| self.mint("rt"));
         if let Some(token) = &refresh_token {
-            self.refresh_tokens.insert(token.clone(), RefreshRecord { audience: audience.clone(), used: false });
+            self.refresh_tokens.insert(
+                token.clone(),
+                RefreshRecord {
+                    audience: audience.clone(),
+                    used: false,
+                },
+            );
         }
         let expires_at = now + life_s * 1000;
         let value = self.access_token(&audience, expires_at, random);
         let reply = token_reply(&value, life_s, refresh_token.as_deref());
         let key = self.signing_key;
-        self.tokens.insert(value, TokenRecord { audience, user, expires_at, key, refresh_token, truthful: true });
+        self.tokens.insert(
+            value,
+            TokenRecord {
+                audience,
+                user,
+                expires_at,
+                key,
+                refresh_token,
+                truthful: true,
+            },
+        );
         reply
     }
 
-    pub(crate) fn access_token(&mut self, subject: &str, expires_at: u64, random: &mut Random) -> String {
+    pub(crate) fn access_token(
+        &mut self,
+        subject: &str,
+        expires_at: u64,
+        random: &mut Random,
+    ) -> String {
         let signature = self.mint("at");
         if random.chance(500) {
             return signature;
         }
-        let claims = json!({ "sub": subject, "client_id": "c", "exp": clock::wall(expires_at) / 1000 });
+        let claims =
+            json!({ "sub": subject, "client_id": "c", "exp": clock::wall(expires_at) / 1000 });
         let encode = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
-        format!("{}.{}.{signature}", encode("{\"alg\":\"RS256\"}"), encode(&claims.to_string()))
+        format!(
+            "{}.{}.{signature}",
+            encode("{\"alg\":\"RS256\"}"),
+            encode(&claims.to_string())
+        )
     }
 
     fn is_authentic(&self, request: &Request, form: &Form, now: u64) -> bool {
-        let Some((id, secret)) = presented(request, form) else { return false };
+        let Some((id, secret)) = presented(request, form) else {
+            return false;
+        };
         self.clients.get(&id).is_some_and(|client| {
-            client.secrets.iter().any(|(known, ends)| *known == secret && now < *ends)
+            client
+                .secrets
+                .iter()
+                .any(|(known, ends)| *known == secret && now < *ends)
         })
     }
 }
 
 /// The client id and secret in a request.
 pub(crate) fn presented(request: &Request, form: &Form) -> Option<(String, String)> {
-    if let Some(basic) = request.header("authorization").and_then(|value| value.strip_prefix("Basic ")) {
+    if let Some(basic) = request
+        .header("authorization")
+        .and_then(|value| value.strip_prefix("Basic "))
+    {
         let pair = String::from_utf8(Base64::decode_vec(basic).ok()?).ok()?;
         let (id, secret) = pair.split_once(':')?;
         return Some((form::decode(id), form::decode(secret)));
     }
-    Some((form.get("client_id")?.clone(), form.get("client_secret")?.clone()))
+    Some((
+        form.get("client_id")?.clone(),
+        form.get("client_secret")?.clone(),
+    ))
 }
 
 fn token_reply(value: &str, life_s: u64, refresh_token: Option<&str>) -> Reply {

@@ -73,7 +73,13 @@ impl Service {
             Kind::Bare,
             Kind::Static,
         ]);
-        let mut service = Draft { index, kind, random, pairs: vec![], has_store: false };
+        let mut service = Draft {
+            index,
+            kind,
+            random,
+            pairs: vec![],
+            has_store: false,
+        };
         let targets = service.targets();
         let (client, initial_access_token, static_token) = service.client();
         let fast = service.random.chance(700);
@@ -96,8 +102,13 @@ impl Service {
             document["store"] = json!({ "file": format!("/var/lib/s{index}.json") });
         }
         let text = document.to_string();
-        let config = Config::from_json(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let lives: &[u64] = if fast { &[1, 2, 5, 19, 60, 300] } else { &[60, 300, 3600, 86400] };
+        let config =
+            Config::from_json(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let lives: &[u64] = if fast {
+            &[1, 2, 5, 19, 60, 300]
+        } else {
+            &[60, 300, 3600, 86400]
+        };
         let life_s = service.random.pick(lives);
         let caching = service.random.chance(150);
         let (pairs, has_store) = (service.pairs, service.has_store);
@@ -117,7 +128,9 @@ impl Service {
     }
 
     pub(crate) fn target_at(&self, audience: &str) -> Option<usize> {
-        self.targets.iter().position(|target| target.audience == audience)
+        self.targets
+            .iter()
+            .position(|target| target.audience == audience)
     }
 }
 
@@ -131,7 +144,8 @@ fn recovery(config: &Config) -> u64 {
         schedule.retry_after_max_ms + 1_000,
     ];
     let longest = patience.into_iter().max().unwrap_or(0);
-    let lock = (4 * timeouts.request_ms + 4 * timeouts.store_ms).max(2 * timeouts.request_ms + 6 * timeouts.store_ms);
+    let lock = (4 * timeouts.request_ms + 4 * timeouts.store_ms)
+        .max(2 * timeouts.request_ms + 6 * timeouts.store_ms);
     let under_way = 2 * timeouts.request_ms + 4 * timeouts.store_ms + 2 * timeouts.secret_ms;
     longest + (longest as f64 * schedule.jitter / 2.0) as u64 + lock + under_way + 2_000
 }
@@ -154,7 +168,13 @@ impl Draft<'_> {
         if self.random.chance(200) {
             let url = format!("https://s{}-shared.sim:8443/", self.index);
             let user_token = self.random.pick(&["pass", "never"]);
-            targets.push(Target { url, owner: 0, bootstrap: None, user_token, ..self.target(count) });
+            targets.push(Target {
+                url,
+                owner: 0,
+                bootstrap: None,
+                user_token,
+                ..self.target(count)
+            });
         }
         targets
     }
@@ -169,7 +189,12 @@ impl Draft<'_> {
             _ => false,
         };
         let refresh = if exchanges {
-            self.random.pick(&[Refresh::OneUse, Refresh::OneUse, Refresh::Reusable, Refresh::Ignore])
+            self.random.pick(&[
+                Refresh::OneUse,
+                Refresh::OneUse,
+                Refresh::Reusable,
+                Refresh::Ignore,
+            ])
         } else {
             Refresh::Ignore
         };
@@ -179,9 +204,17 @@ impl Draft<'_> {
             _ => self.random.pick(&["pass", "exchange", "never"]),
         };
         Target {
-            url: if wide { ISSUER.to_owned() } else { format!("https://s{s}-t{n}.sim/api/v{n}") },
+            url: if wide {
+                ISSUER.to_owned()
+            } else {
+                format!("https://s{s}-t{n}.sim/api/v{n}")
+            },
             owner: n,
-            audience: if self.kind == Kind::Bare { "bare".to_owned() } else { format!("s{s}-t{n}") },
+            audience: if self.kind == Kind::Bare {
+                "bare".to_owned()
+            } else {
+                format!("s{s}-t{n}")
+            },
             bootstrap: exchanges.then(|| format!("/run/s{s}/bootstrap{n}")),
             refresh,
             user_token,
@@ -193,20 +226,32 @@ impl Draft<'_> {
         let s = self.index;
         match self.kind {
             Kind::Credentials => {
-                let auth = self.random.pick(&["client_secret_basic", "client_secret_post"]);
+                let auth = self
+                    .random
+                    .pick(&["client_secret_basic", "client_secret_post"]);
                 let two_ids = self.random.chance(500);
                 let count = self.random.between(1, 2);
                 self.pairs = (0..count)
-                    .map(|n| (format!("s{s}-{}", if two_ids { n } else { 0 }), format!("/run/s{s}/secret{n}")))
+                    .map(|n| {
+                        (
+                            format!("s{s}-{}", if two_ids { n } else { 0 }),
+                            format!("/run/s{s}/secret{n}"),
+                        )
+                    })
                     .collect();
-                let pairs: Vec<Value> = self.pairs.iter()
+                let pairs: Vec<Value> = self
+                    .pairs
+                    .iter()
                     .map(|(id, file)| json!({ "client_id": id, "client_secret": { "file": file } }))
                     .collect();
                 (json!({ "auth": auth, "credentials": pairs }), None, None)
             }
             Kind::Registered => {
                 self.has_store = true;
-                let token = self.random.chance(400).then(|| format!("/run/s{s}/initial"));
+                let token = self
+                    .random
+                    .chance(400)
+                    .then(|| format!("/run/s{s}/initial"));
                 let mut registration = json!({
                     "metadata": { "client_name": format!("s{s}"), "redirect_uris": [], "scope": "read" },
                     "authorize": self.random.chance(300),
@@ -219,7 +264,11 @@ impl Draft<'_> {
             Kind::Exchange | Kind::Bare => (json!({ "auth": "none" }), None, None),
             Kind::Static => {
                 let file = format!("/run/s{s}/static");
-                (json!({ "static_token": { "file": file } }), None, Some(file))
+                (
+                    json!({ "static_token": { "file": file } }),
+                    None,
+                    Some(file),
+                )
             }
         }
     }
@@ -257,7 +306,11 @@ impl Draft<'_> {
     }
 
     fn timeouts(&mut self, fast: bool) -> Value {
-        if fast { json!({ "request_s": 2, "secret_s": 1, "store_s": 1, "wait_s": 5 }) } else { json!({}) }
+        if fast {
+            json!({ "request_s": 2, "secret_s": 1, "store_s": 1, "wait_s": 5 })
+        } else {
+            json!({})
+        }
     }
 }
 

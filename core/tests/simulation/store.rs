@@ -26,10 +26,19 @@ struct Lock {
 
 impl Store {
     pub(crate) fn new(reentrant: bool) -> Store {
-        Store { reentrant, ..Store::default() }
+        Store {
+            reentrant,
+            ..Store::default()
+        }
     }
 
-    pub(crate) fn run(&mut self, owner: Owner, key: &str, operation: &StoreOperation, now: u64) -> Outcome {
+    pub(crate) fn run(
+        &mut self,
+        owner: Owner,
+        key: &str,
+        operation: &StoreOperation,
+        now: u64,
+    ) -> Outcome {
         match operation {
             StoreOperation::Get => {
                 let record = self.records.get(key);
@@ -44,18 +53,27 @@ impl Store {
                 }
                 self.versions += 1;
                 self.written.insert(value.expose().to_vec());
-                self.records.insert(key.to_owned(), (value.expose().to_vec(), self.versions));
-                Outcome::Stored { version: self.versions }
+                self.records
+                    .insert(key.to_owned(), (value.expose().to_vec(), self.versions));
+                Outcome::Stored {
+                    version: self.versions,
+                }
             }
             StoreOperation::Lock { ttl_ms } => {
                 if let Some(lock) = self.locks.get(key) {
                     let mine = self.reentrant && lock.owner == owner;
                     if lock.until > now && !mine {
-                        return Outcome::Held { retry_after_ms: Some(lock.until - now) };
+                        return Outcome::Held {
+                            retry_after_ms: Some(lock.until - now),
+                        };
                     }
                 }
                 self.fences += 1;
-                let lock = Lock { owner, fence: self.fences, until: now + ttl_ms };
+                let lock = Lock {
+                    owner,
+                    fence: self.fences,
+                    until: now + ttl_ms,
+                };
                 self.locks.insert(key.to_owned(), lock);
                 Outcome::Locked { fence: self.fences }
             }
@@ -78,7 +96,9 @@ impl Store {
     /// Whether a record with this in it was ever written.
     pub(crate) fn ever_held(&self, text: &str) -> bool {
         self.written.iter().any(|bytes| {
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+            bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
         })
     }
 }

@@ -76,9 +76,14 @@ impl Watch {
     ) -> Verdict {
         self.flights.retain(|_, flight| flight.deadline > now);
         if let Some(key) = token
-            && let Some((other, _)) = self.flights.iter().find(|(_, flight)| flight.token == Some(key))
+            && let Some((other, _)) = self
+                .flights
+                .iter()
+                .find(|(_, flight)| flight.token == Some(key))
         {
-            return Err(format!("two token requests in flight for {key:?}: {other:?} and {id:?}"));
+            return Err(format!(
+                "two token requests in flight for {key:?}: {other:?} and {id:?}"
+            ));
         }
         if self.flights.contains_key(&id) {
             return Err(format!("task {id:?} handed out twice"));
@@ -86,12 +91,22 @@ impl Watch {
         if deadline <= now {
             return Err(format!("task {id:?} handed out after its deadline"));
         }
-        self.flights.insert(id, Flight { deadline, token, attempt });
+        self.flights.insert(
+            id,
+            Flight {
+                deadline,
+                token,
+                attempt,
+            },
+        );
         within(&mut self.tasks, now, TASKS_PER_SECOND * tokens, "tasks")?;
         // Reading, locking, loading, marking, asking, saving, unlocking: one at a time for each token, and
         // locks given back whose answers are still to come.
         if self.flights.len() > 8 * tokens + 8 {
-            return Err(format!("{} tasks under way for {tokens} tokens", self.flights.len()));
+            return Err(format!(
+                "{} tasks under way for {tokens} tokens",
+                self.flights.len()
+            ));
         }
         Ok(())
     }
@@ -105,10 +120,19 @@ impl Watch {
         received: bool,
         now: u64,
     ) -> Verdict {
-        let flight = self.flights.remove(&id).filter(|flight| now < flight.deadline);
-        let expected = if flight.is_some() { Completion::Accepted } else { Completion::Ignored };
+        let flight = self
+            .flights
+            .remove(&id)
+            .filter(|flight| now < flight.deadline);
+        let expected = if flight.is_some() {
+            Completion::Accepted
+        } else {
+            Completion::Ignored
+        };
         if done != expected {
-            return Err(format!("the outcome of {id:?} was {done:?}, not {expected:?}"));
+            return Err(format!(
+                "the outcome of {id:?} was {done:?}, not {expected:?}"
+            ));
         }
         let Some(flight) = flight else { return Ok(()) };
         if let Some(key) = flight.attempt
@@ -128,7 +152,13 @@ impl Watch {
     }
 
     /// Whether a token is asked for now rightly.
-    pub(crate) fn token_requested(&mut self, key: Key, shown: Shown, now: u64, config: &Config) -> Verdict {
+    pub(crate) fn token_requested(
+        &mut self,
+        key: Key,
+        shown: Shown,
+        now: u64,
+        config: &Config,
+    ) -> Verdict {
         let demands = self.demands.insert(key, 0).unwrap_or(0);
         let mut attempt = BTreeSet::new();
         if let Some(last) = self.last.remove(&key) {
@@ -140,15 +170,26 @@ impl Watch {
             let anew = touched || rest >= schedule.refused_initial_ms;
             let need = match (&last.rest, &last.meaning) {
                 (Some(rest), _) => *rest,
-                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) if anew => 0,
-                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused)) if !last.shown.contains(&shown) => {
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused))
+                    if anew =>
+                {
+                    0
+                }
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused))
+                    if !last.shown.contains(&shown) =>
+                {
                     attempt = last.shown;
                     0
                 }
-                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) => schedule.refused_initial_ms,
+                (None, Some(Meaning::ClientRefused | Meaning::GrantRefused | Meaning::Refused)) => {
+                    schedule.refused_initial_ms
+                }
                 (None, Some(Meaning::RateLimited(None))) if touched => trouble,
                 (None, Some(Meaning::RateLimited(None))) => schedule.rate_limited_initial_ms,
-                (None, Some(Meaning::RateLimited(Some(asked)) | Meaning::ServerError(Some(asked)))) => capped(*asked),
+                (
+                    None,
+                    Some(Meaning::RateLimited(Some(asked)) | Meaning::ServerError(Some(asked))),
+                ) => capped(*asked),
                 (None, _) if touched => 0,
                 (None, _) => trouble,
             };
@@ -159,14 +200,28 @@ impl Watch {
                 ));
             }
             if last.once && demands == 0 {
-                return Err(format!("asked for {key:?} although nobody wants it and it cannot be kept"));
+                return Err(format!(
+                    "asked for {key:?} although nobody wants it and it cannot be kept"
+                ));
             }
         }
         attempt.insert(shown);
         if attempt.len() > 6 {
-            return Err(format!("{} requests in one attempt for {key:?}", attempt.len()));
+            return Err(format!(
+                "{} requests in one attempt for {key:?}",
+                attempt.len()
+            ));
         }
-        self.last.insert(key, Last { at: now, meaning: None, rest: None, once: false, shown: attempt });
+        self.last.insert(
+            key,
+            Last {
+                at: now,
+                meaning: None,
+                rest: None,
+                once: false,
+                shown: attempt,
+            },
+        );
         Ok(())
     }
 
@@ -190,7 +245,11 @@ impl Watch {
 
     /// A caller that waited is told to wait on: reason enough for a request once per cool-down.
     pub(crate) fn wanted_again(&mut self, key: Key, now: u64, cooldown_ms: u64) {
-        if self.wanted_again_at.get(&key).is_none_or(|at| now >= at + cooldown_ms) {
+        if self
+            .wanted_again_at
+            .get(&key)
+            .is_none_or(|at| now >= at + cooldown_ms)
+        {
             self.wanted_again_at.insert(key, now);
             *self.demands.entry(key).or_default() += 1;
         }
@@ -208,19 +267,30 @@ impl Watch {
                 in_time(lease, now)?;
                 match served {
                     Some(served) if served.id() == lease.id() => Ok(()),
-                    _ => Err(format!("{key:?}: a token was handed out that was never announced")),
+                    _ => Err(format!(
+                        "{key:?}: a token was handed out that was never announced"
+                    )),
                 }
             }
-            (_, Some(lease)) => {
-                Err(format!("{key:?}: a valid lease {} was lost: the client answered {state:?}", lease.id()))
-            }
+            (_, Some(lease)) => Err(format!(
+                "{key:?}: a valid lease {} was lost: the client answered {state:?}",
+                lease.id()
+            )),
             _ => Ok(()),
         }
     }
 
-    pub(crate) fn rejected(&mut self, key: Key, id: LeaseId, answer: &Rejection, now: u64) -> Verdict {
+    pub(crate) fn rejected(
+        &mut self,
+        key: Key,
+        id: LeaseId,
+        answer: &Rejection,
+        now: u64,
+    ) -> Verdict {
         match answer {
-            Rejection::Retry(lease) if lease.id() == id => Err(format!("{key:?}: a rejected token is to be sent again")),
+            Rejection::Retry(lease) if lease.id() == id => {
+                Err(format!("{key:?}: a rejected token is to be sent again"))
+            }
             Rejection::Retry(lease) => {
                 let once = self.last.get(&key).is_some_and(|last| last.once);
                 if once { Ok(()) } else { in_time(lease, now) }
@@ -230,9 +300,10 @@ impl Watch {
                     held.suspect = true;
                     Ok(())
                 }
-                Some(held) if !held.suspect && now < held.lease.serve_until_ms() => {
-                    Err(format!("{key:?}: a rejection of another lease put {} in doubt", held.lease.id()))
-                }
+                Some(held) if !held.suspect && now < held.lease.serve_until_ms() => Err(format!(
+                    "{key:?}: a rejection of another lease put {} in doubt",
+                    held.lease.id()
+                )),
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -240,42 +311,71 @@ impl Watch {
     }
 
     /// A rejection was acted on.
-    pub(crate) fn acted(&mut self, target: usize, action: &str, now: u64, config: &Config) -> Verdict {
+    pub(crate) fn acted(
+        &mut self,
+        target: usize,
+        action: &str,
+        now: u64,
+        config: &Config,
+    ) -> Verdict {
         if action != "refresh" {
             return Ok(());
         }
         match self.acted_at.insert(target, now) {
-            Some(before) if now < before + config.schedule.rejection_cooldown_ms => {
-                Err(format!("t{target}: two rejections were acted on within {} ms", now - before))
-            }
+            Some(before) if now < before + config.schedule.rejection_cooldown_ms => Err(format!(
+                "t{target}: two rejections were acted on within {} ms",
+                now - before
+            )),
             _ => Ok(()),
         }
     }
 
-    pub(crate) fn announced(&mut self, key: Key, state: &LeaseState, now: u64, config: &Config) -> Verdict {
+    pub(crate) fn announced(
+        &mut self,
+        key: Key,
+        state: &LeaseState,
+        now: u64,
+        config: &Config,
+    ) -> Verdict {
         match state {
             LeaseState::Ready(lease) => {
                 in_time(lease, now)?;
-                if lease.ask_at_ms() > lease.serve_until_ms() || lease.serve_until_ms() > lease.expires_at_ms() {
+                if lease.ask_at_ms() > lease.serve_until_ms()
+                    || lease.serve_until_ms() > lease.expires_at_ms()
+                {
                     return Err(format!("{key:?}: the times of {lease:?} are out of order"));
                 }
                 // The answer may have been slow, and the token half gone when it came.
                 let half = (lease.expires_at_ms() - now) / 2;
-                let rest = config.schedule.refresh_floor_ms.min(half).min(lease.serve_until_ms() - now);
+                let rest = config
+                    .schedule
+                    .refresh_floor_ms
+                    .min(half)
+                    .min(lease.serve_until_ms() - now);
                 self.rest(key, rest);
-                self.held.insert(key, Held { lease: lease.clone(), suspect: false });
+                self.held.insert(
+                    key,
+                    Held {
+                        lease: lease.clone(),
+                        suspect: false,
+                    },
+                );
                 Ok(())
             }
             LeaseState::Once(_) => {
                 // A suspect lease gives way; one that is still good stays in use.
-                self.held.retain(|held, lease| *held != key || !lease.suspect);
+                self.held
+                    .retain(|held, lease| *held != key || !lease.suspect);
                 Ok(())
             }
             LeaseState::Cleared => self.cleared(key, now, config),
             LeaseState::Failed { .. } => match self.held.get(&key) {
                 Some(held) if now < held.lease.serve_until_ms() => {
                     let kind = if held.suspect { "suspect" } else { "valid" };
-                    Err(format!("{key:?}: a {kind} lease {} was lost to a failure", held.lease.id()))
+                    Err(format!(
+                        "{key:?}: a {kind} lease {} was lost to a failure",
+                        held.lease.id()
+                    ))
                 }
                 _ => Ok(()),
             },
@@ -301,7 +401,10 @@ impl Watch {
         // What was in use and came to its end is to be had again.
         *self.demands.entry(key).or_default() += 1;
         let held = self.held.remove(&key);
-        if key.1.is_some() && self.users.len() > config.limits.subjects && !held.as_ref().is_some_and(|held| held.suspect) {
+        if key.1.is_some()
+            && self.users.len() > config.limits.subjects
+            && !held.as_ref().is_some_and(|held| held.suspect)
+        {
             // Another user's token took its place; what was under way for it is nobody's.
             for flight in self.flights.values_mut() {
                 flight.token.take_if(|token| *token == key);
@@ -314,9 +417,10 @@ impl Watch {
                 self.held.insert(key, held);
                 Ok(())
             }
-            Some(held) if now < held.lease.serve_until_ms() => {
-                Err(format!("{key:?}: the valid lease {} was cleared", held.lease.id()))
-            }
+            Some(held) if now < held.lease.serve_until_ms() => Err(format!(
+                "{key:?}: the valid lease {} was cleared",
+                held.lease.id()
+            )),
             _ => Ok(()),
         }
     }
@@ -336,7 +440,12 @@ impl Watch {
     }
 
     pub(crate) fn idle_wake(&mut self, now: u64, tokens: usize) -> Verdict {
-        within(&mut self.idle_wakes, now, IDLE_WAKES_PER_SECOND * tokens, "wakes for nothing")
+        within(
+            &mut self.idle_wakes,
+            now,
+            IDLE_WAKES_PER_SECOND * tokens,
+            "wakes for nothing",
+        )
     }
 }
 
@@ -344,7 +453,11 @@ fn in_time(lease: &Lease, now: u64) -> Verdict {
     if now < lease.serve_until_ms() {
         return Ok(());
     }
-    Err(format!("the lease {} was handed out {} ms late", lease.id(), now - lease.serve_until_ms()))
+    Err(format!(
+        "the lease {} was handed out {} ms late",
+        lease.id(),
+        now - lease.serve_until_ms()
+    ))
 }
 
 fn within(times: &mut VecDeque<u64>, now: u64, most: usize, what: &str) -> Verdict {
@@ -352,5 +465,9 @@ fn within(times: &mut VecDeque<u64>, now: u64, most: usize, what: &str) -> Verdi
     while times.front().is_some_and(|at| at + 1_000 <= now) {
         times.pop_front();
     }
-    if times.len() > most { Err(format!("{} {what} within a second", times.len())) } else { Ok(()) }
+    if times.len() > most {
+        Err(format!("{} {what} within a second", times.len()))
+    } else {
+        Ok(())
+    }
 }

@@ -86,13 +86,43 @@ pub(crate) enum Happening {
     Traffic(Life),
     Wake(Life, u64),
     Deadline(Life, u64),
-    Arrives { life: Life, task: TaskId, request: Request, timeout_ms: u64 },
-    Answer { life: Life, task: TaskId, outcome: Outcome, meaning: Option<Meaning> },
-    Store { life: Life, task: TaskId, key: String, operation: StoreOperation, told: bool },
-    ReadSecret { life: Life, task: TaskId, file: String },
-    CallArrives { life: Life, call: Call },
-    CallAnswered { life: Life, call: Call, status: u16, challenge: &'static str },
-    AskAgain { patient: usize },
+    Arrives {
+        life: Life,
+        task: TaskId,
+        request: Request,
+        timeout_ms: u64,
+    },
+    Answer {
+        life: Life,
+        task: TaskId,
+        outcome: Outcome,
+        meaning: Option<Meaning>,
+    },
+    Store {
+        life: Life,
+        task: TaskId,
+        key: String,
+        operation: StoreOperation,
+        told: bool,
+    },
+    ReadSecret {
+        life: Life,
+        task: TaskId,
+        file: String,
+    },
+    CallArrives {
+        life: Life,
+        call: Call,
+    },
+    CallAnswered {
+        life: Life,
+        call: Call,
+        status: u16,
+        challenge: &'static str,
+    },
+    AskAgain {
+        patient: usize,
+    },
     Chaos,
     Restart(usize),
     Calm,
@@ -151,12 +181,19 @@ pub(crate) struct Report {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {} after {} steps: {}", self.seed, self.steps, self.what)?;
+        writeln!(
+            f,
+            "seed {} after {} steps: {}",
+            self.seed, self.steps, self.what
+        )?;
         for line in &self.story {
             writeln!(f, "    {line}")?;
         }
         let seed = self.seed;
-        write!(f, "replay: SVCAUTH_SEED={seed} cargo test -p svcauth-core --test simulation -- --nocapture")
+        write!(
+            f,
+            "replay: SVCAUTH_SEED={seed} cargo test -p svcauth-core --test simulation -- --nocapture"
+        )
     }
 }
 
@@ -165,13 +202,27 @@ pub(crate) fn run(seed: u64, tell: bool) -> Result<Report, Failure> {
     let mut world = World::new(seed, tell);
     world.start();
     while world.violation.is_none() && world.step() {}
-    let World { violation, steps, story, seen, services, .. } = world;
+    let World {
+        violation,
+        steps,
+        story,
+        seen,
+        services,
+        ..
+    } = world;
     match violation {
         None => Ok(Report { steps, seen }),
         Some(what) => {
-            let configured = services.iter().map(|service| format!("configuration {}", service.document));
+            let configured = services
+                .iter()
+                .map(|service| format!("configuration {}", service.document));
             let story = configured.chain(story.into_iter().flatten()).collect();
-            Err(Failure { seed, what, steps, story })
+            Err(Failure {
+                seed,
+                what,
+                steps,
+                story,
+            })
         }
     }
 }
@@ -206,7 +257,10 @@ impl World {
 
     fn start(&mut self) {
         self.server.change_signing_key(false);
-        self.server.secrets_end_after_s = self.random.chance(400).then(|| self.random.between(30, 600));
+        self.server.secrets_end_after_s = self
+            .random
+            .chance(400)
+            .then(|| self.random.between(30, 600));
         for _ in 0..self.random.between(2, 5) {
             let user = self.server.mint("user");
             self.server.users.insert(user.clone());
@@ -238,7 +292,8 @@ impl World {
             self.files.insert(file, Some(token.into_bytes()));
         }
         for (n, target) in service.targets.iter().enumerate() {
-            self.receivers.insert((index, n), Receiver::new(&mut self.random));
+            self.receivers
+                .insert((index, n), Receiver::new(&mut self.random));
             if target.owner != n {
                 continue;
             }
@@ -248,16 +303,22 @@ impl World {
                 refresh: target.refresh,
                 authenticated: matches!(service.kind, Kind::Credentials | Kind::Registered),
             };
-            self.server.audiences.insert(target.audience.clone(), audience);
+            self.server
+                .audiences
+                .insert(target.audience.clone(), audience);
         }
         let shared = service.has_store && self.random.chance(500);
         let store = service.has_store.then(|| {
             self.stores.push(Store::new(self.random.chance(500)));
             self.stores.len() - 1
         });
-        self.machines.push(Machine { counts_sleep: self.random.chance(500), ..Machine::default() });
+        self.machines.push(Machine {
+            counts_sleep: self.random.chance(500),
+            ..Machine::default()
+        });
         for _ in 0..if shared { 2 } else { 1 } {
-            self.processes.push(Process::new(index, self.machines.len() - 1, store));
+            self.processes
+                .push(Process::new(index, self.machines.len() - 1, store));
         }
         self.services.push(service);
         self.put_bootstraps(index);
@@ -266,8 +327,11 @@ impl World {
 
     /// An operator puts fresh bootstrap tokens where the service looks for them.
     pub(crate) fn put_bootstraps(&mut self, service: usize) {
-        let files: Vec<String> =
-            self.services[service].targets.iter().filter_map(|target| target.bootstrap.clone()).collect();
+        let files: Vec<String> = self.services[service]
+            .targets
+            .iter()
+            .filter_map(|target| target.bootstrap.clone())
+            .collect();
         for file in files {
             let token = self.server.mint("bt");
             self.server.bootstraps.insert(token.clone());
@@ -276,9 +340,13 @@ impl World {
     }
 
     pub(crate) fn put_static_token(&mut self, service: usize) {
-        let Some(file) = self.services[service].static_token.clone() else { return };
+        let Some(file) = self.services[service].static_token.clone() else {
+            return;
+        };
         let expires_at = self.now + 100_000_000;
-        let value = self.server.access_token("static", expires_at, &mut self.random);
+        let value = self
+            .server
+            .access_token("static", expires_at, &mut self.random);
         let record = crate::server::TokenRecord {
             audience: self.services[service].targets[0].audience.clone(),
             user: None,
@@ -293,7 +361,9 @@ impl World {
 
     /// One thing happens; none is left when the run is over.
     fn step(&mut self) -> bool {
-        let Some(Reverse(entry)) = self.queue.pop() else { return false };
+        let Some(Reverse(entry)) = self.queue.pop() else {
+            return false;
+        };
         self.now = self.now.max(entry.at);
         self.steps += 1;
         if self.steps > MOST_STEPS {
@@ -313,7 +383,12 @@ impl World {
             Happening::Chaos => self.chaos(),
             Happening::Restart(process) => self.start_process(process),
             Happening::AskAgain { patient } => self.ask_patiently(patient),
-            Happening::Arrives { life, task, request, timeout_ms } => {
+            Happening::Arrives {
+                life,
+                task,
+                request,
+                timeout_ms,
+            } => {
                 self.request_arrives(life, task, &request, timeout_ms);
             }
             other => self.live(other),
@@ -323,7 +398,14 @@ impl World {
 
     /// What concerns a process that may be dead by now.
     fn live(&mut self, what: Happening) {
-        if let Happening::Store { life, task, key, operation, told } = what {
+        if let Happening::Store {
+            life,
+            task,
+            key,
+            operation,
+            told,
+        } = what
+        {
             // What was handed to the operating system is done even if the process dies.
             return self.use_store(life, task, &key, &operation, told);
         }
@@ -345,10 +427,20 @@ impl World {
             Happening::Traffic(_) => self.traffic(process),
             Happening::Wake(_, stamp) => self.wake(process, stamp),
             Happening::Deadline(_, waiter) => self.give_up(process, waiter),
-            Happening::Answer { task, outcome, meaning, .. } => self.answer(process, task, outcome, meaning),
+            Happening::Answer {
+                task,
+                outcome,
+                meaning,
+                ..
+            } => self.answer(process, task, outcome, meaning),
             Happening::ReadSecret { task, file, .. } => self.read_secret(process, task, &file),
             Happening::CallArrives { call, .. } => self.call_arrives(life, call),
-            Happening::CallAnswered { call, status, challenge, .. } => {
+            Happening::CallAnswered {
+                call,
+                status,
+                challenge,
+                ..
+            } => {
                 self.call_answered(process, call, status, challenge);
             }
             _ => {}
@@ -357,7 +449,13 @@ impl World {
 
     fn begin_rough(&mut self, length: u64) {
         self.calm_since = None;
-        let draw = |random: &mut Random, most: u64| if random.chance(600) { random.below(most) } else { 0 };
+        let draw = |random: &mut Random, most: u64| {
+            if random.chance(600) {
+                random.below(most)
+            } else {
+                0
+            }
+        };
         self.weather = Weather {
             away: false,
             overloaded: false,
@@ -377,7 +475,12 @@ impl World {
 
     /// Everything is as it should be from here on, and stays so until it is checked that all recovered.
     fn begin_calm(&mut self) {
-        let awake = self.machines.iter().map(|machine| machine.asleep_until).max().unwrap_or(0);
+        let awake = self
+            .machines
+            .iter()
+            .map(|machine| machine.asleep_until)
+            .max()
+            .unwrap_or(0);
         if awake > self.now {
             return self.at(awake, Happening::Calm);
         }
@@ -399,10 +502,20 @@ impl World {
                 .map(|(n, target)| (n, target.user_token == "exchange"))
                 .collect();
             for (target, exchanges) in targets {
-                self.patient.push(Patient { process, target, user: None, served: false });
+                self.patient.push(Patient {
+                    process,
+                    target,
+                    user: None,
+                    served: false,
+                });
                 if exchanges {
                     let user = self.users[0].clone();
-                    self.patient.push(Patient { process, target, user: Some(user), served: false });
+                    self.patient.push(Patient {
+                        process,
+                        target,
+                        user: Some(user),
+                        served: false,
+                    });
                 }
             }
         }
@@ -411,7 +524,12 @@ impl World {
             self.at(at, Happening::AskAgain { patient });
         }
         // Then a while longer, in which nobody may ever have to wait.
-        let lives = self.services.iter().map(|service| 3_000 * service.life_s).max().unwrap_or(0);
+        let lives = self
+            .services
+            .iter()
+            .map(|service| 3_000 * service.life_s)
+            .max()
+            .unwrap_or(0);
         let recovered = self.now + self.recovery_ms();
         self.at(recovered, Happening::Recovered);
         self.at(recovered + lives.min(60_000), Happening::Check);
@@ -419,12 +537,22 @@ impl World {
 
     fn check_recovery(&mut self) {
         let missed = self.patient.iter().find(|patient| !patient.served);
-        if let Some(Patient { process, target, user, .. }) = missed {
+        if let Some(Patient {
+            process,
+            target,
+            user,
+            ..
+        }) = missed
+        {
             let since = self.now - self.calm_since.unwrap_or(0);
             let what = format!(
                 "p{process} t{target} {}: no token although all has been well for {since} ms; {:?}",
                 if user.is_some() { "(user)" } else { "" },
-                self.processes[*process].client.as_ref().zip(self.target_id(*process, *target)).map(|(client, id)| client.health(id)),
+                self.processes[*process]
+                    .client
+                    .as_ref()
+                    .zip(self.target_id(*process, *target))
+                    .map(|(client, id)| client.health(id)),
             );
             self.fail(what);
         }
@@ -443,16 +571,28 @@ impl World {
 
     /// How long it may take until no trace of trouble is left.
     pub(crate) fn recovery_ms(&self) -> u64 {
-        self.services.iter().map(|service| service.recovery_ms).max().unwrap_or(0) + 2_000
+        self.services
+            .iter()
+            .map(|service| service.recovery_ms)
+            .max()
+            .unwrap_or(0)
+            + 2_000
     }
 
     pub(crate) fn at(&mut self, at: u64, what: Happening) {
         self.sequence += 1;
-        self.queue.push(Reverse(Entry { at, sequence: self.sequence, what }));
+        self.queue.push(Reverse(Entry {
+            at,
+            sequence: self.sequence,
+            what,
+        }));
     }
 
     pub(crate) fn life(&self, process: usize) -> Life {
-        Life { process, incarnation: self.processes[process].incarnation }
+        Life {
+            process,
+            incarnation: self.processes[process].incarnation,
+        }
     }
 
     pub(crate) fn is_alive(&self, life: Life) -> bool {
@@ -492,7 +632,15 @@ impl World {
             headers: reply.headers,
             body: reply.body.into(),
         });
-        self.at(self.now + after, Happening::Answer { life, task, outcome, meaning: Some(reply.meaning) });
+        self.at(
+            self.now + after,
+            Happening::Answer {
+                life,
+                task,
+                outcome,
+                meaning: Some(reply.meaning),
+            },
+        );
     }
 
     pub(crate) fn forget_waiter(&mut self, process: usize, waiter: u64) -> Option<Waiter> {
