@@ -2,13 +2,14 @@
 //! somewhere else. Every answer of the client is held against the watch.
 
 use crate::{
+    promise::{Broken, Promise, Verdict},
     setup::{ISSUER, Kind, PLANTED, Refresh},
     watch::{Key, Watch},
     world::{Call, Happening, World},
 };
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 use svcauth_core::{
-    Client, Error, Event,
+    Client, Error, Event, Fault,
     client::{
         Calls, Capabilities, Completion, Lease, LeaseChange, LeaseState, Outcome, Output,
         Rejection, State, Subject, SubjectId, TargetId, TaskId,
@@ -113,7 +114,7 @@ impl World {
                 process.calls = Some(client.calls());
                 process.client = Some(client);
             }
-            Err(error) => return self.fail(format!("p{p}: {error}")),
+            Err(error) => return self.fail(Promise::Contract, format!("p{p}: {error}")),
         }
         self.tell(|| format!("p{p} starts"));
         let life = self.life(p);
@@ -169,7 +170,17 @@ impl World {
         self.judge(p, verdict);
         match state {
             State::Ready(lease) => self.hand_over(p, target, user, lease, want),
-            State::Failed { error, retry_at_ms } => self.told(p, &error, retry_at_ms, &want),
+            State::Failed { error, retry_at_ms } => {
+                let others = self.processes[p].waiters.values();
+                let untold = others
+                    .filter(|waiter| self.key(p, waiter.target, waiter.user.as_deref()) == key)
+                    .count();
+                if untold > 0 {
+                    let what = format!("p{p} {key:?}: {untold} wait and are not told that {error}");
+                    self.fail(Promise::WaitersAnswered, what);
+                }
+                self.told(p, &error, retry_at_ms, &want);
+            }
             _ => {
                 self.saw("(waits)");
                 self.wait(
@@ -455,7 +466,10 @@ impl World {
             let output = client.poll(now);
             outputs += 1;
             if outputs > MOST_OUTPUTS {
-                self.fail(format!("p{p}: poll did not come to an end"));
+                self.fail(
+                    Promise::Contract,
+                    format!("p{p}: poll did not come to an end"),
+                );
                 return outputs;
             }
             if !matches!(output, Output::Idle { .. }) {
@@ -472,9 +486,10 @@ impl World {
                 Output::Idle { until } => {
                     self.processes[p].watch.settled();
                     if std::mem::take(&mut self.processes[p].unsaved) {
-                        self.fail(format!(
-                            "p{p}: a token is used whose refresh token was not saved"
-                        ));
+                        self.fail(
+                            Promise::SavedFirst,
+                            format!("p{p}: a token is used whose refresh token was not saved"),
+                        );
                     }
                     self.idle(p, until);
                     return outputs - 1;
@@ -487,21 +502,14 @@ impl World {
     fn idle(&mut self, p: usize, until: Option<u64>) {
         let now = self.clock(p).mono_ms;
         match until {
-            Some(until) if until <= now => {
-                self.fail(format!("p{p}: idle until {} ms ago", now - until))
-            }
+            Some(until) if until <= now => self.fail(
+                Promise::Contract,
+                format!("p{p}: idle until {} ms ago", now - until),
+            ),
             Some(until) => self.schedule_wake(p, until),
             None => self.processes[p].wake += 1,
         }
-        let waits = self.processes[p]
-            .waiters
-            .values()
-            .any(|waiter| !matches!(waiter.want, Want::Retry(_)) && waiter.user.is_none());
-        if until.is_none() && waits {
-            self.fail(format!(
-                "p{p}: somebody waits and the client does not want to be woken"
-            ));
-        }
+        self.check_waiters(p, until.is_some());
         let service = &self.services[self.processes[p].service];
         for (n, target) in service.targets.iter().enumerate() {
             let (Some(client), Some(id)) = (&self.processes[p].client, self.target_id(p, n)) else {
@@ -513,10 +521,45 @@ impl World {
                 .served((target.owner, None), now)
                 .is_some();
             if ready != served {
+                let promise = if served {
+                    Promise::LeaseKept
+                } else {
+                    Promise::Contract
+                };
                 let what =
                     format!("p{p} t{n}: health says ready: {ready}, announced was: {served}");
-                return self.fail(what);
+                return self.fail(promise, what);
             }
+        }
+    }
+
+    /// Whoever still waits has reason to: an attempt is under way or to come, and there is nothing to be told.
+    fn check_waiters(&mut self, p: usize, wakes: bool) {
+        let now = self.clock(p).mono_ms;
+        let process = &self.processes[p];
+        let wrong = process.waiters.values().find_map(|waiter| {
+            let key = self.key(p, waiter.target, waiter.user.as_deref());
+            let asks = !matches!(waiter.want, Want::Retry(_));
+            if let Some(lease) = process.watch.served(key, now) {
+                return Some((key, format!("although {} is there", lease.id())));
+            }
+            if waiter.user.is_some() {
+                return None;
+            }
+            if asks && !wakes {
+                return Some((key, "and the client does not want to be woken".to_owned()));
+            }
+            let client = process.client.as_ref()?;
+            let health = client.health(client.targets().nth(waiter.target)?);
+            let (error, retry_at) = (health.error?, health.retry_at_ms?);
+            let told = error.fault() != Fault::Network && now < retry_at;
+            told.then(|| (key, format!("and is not told that {error}")))
+        });
+        if let Some((key, what)) = wrong {
+            self.fail(
+                Promise::WaitersAnswered,
+                format!("p{p} {key:?}: somebody waits {what}"),
+            );
         }
     }
 
@@ -617,13 +660,17 @@ impl World {
         let service = &self.services[self.processes[p].service];
         let owner = &service.targets[service.targets[target].owner];
         let Some(record) = self.server.tokens.get(lease.value()) else {
-            return self.fail(format!(
-                "p{p} t{target}: a token that the server never made"
-            ));
+            return self.fail(
+                Promise::RightToken,
+                format!("p{p} t{target}: a token that the server never made"),
+            );
         };
         if record.audience != owner.audience || record.user.as_deref().map(SubjectId::of) != subject
         {
-            return self.fail(format!("p{p} t{target}: a token for somebody else"));
+            return self.fail(
+                Promise::RightToken,
+                format!("p{p} t{target}: a token for somebody else"),
+            );
         }
         if let (Some(refresh_token), Some(store)) =
             (record.refresh_token.clone(), self.processes[p].store)
@@ -649,10 +696,13 @@ impl World {
             && record.expires_at <= self.now
         {
             let late = self.now - record.expires_at;
-            self.fail(format!(
-                "p{p}: a caller got {} {late} ms after its end at the server",
-                lease.id()
-            ));
+            self.fail(
+                Promise::LeaseInTime,
+                format!(
+                    "p{p}: a caller got {} {late} ms after its end at the server",
+                    lease.id()
+                ),
+            );
         }
     }
 
@@ -667,9 +717,12 @@ impl World {
                 // Another process may hold the lock for longer than what is left of a token that short.
                 let service = &self.services[self.processes[p].service];
                 if recovered && (service.life_s >= 5 || !service.has_store) {
-                    self.fail(format!(
-                        "p{p}: a token came to its end although nothing is wrong: {event:?}"
-                    ));
+                    self.fail(
+                        Promise::Recovery,
+                        format!(
+                            "p{p}: a token came to its end although nothing is wrong: {event:?}"
+                        ),
+                    );
                 }
             }
             _ => {}
@@ -700,13 +753,13 @@ impl World {
                 .iter()
                 .any(|secret| text.contains(secret.as_str()));
         if leak {
-            self.fail(format!("p{p}: a secret in {text}"));
+            self.fail(Promise::Secrecy, format!("p{p}: a secret in {text}"));
         }
     }
 
-    pub(crate) fn judge(&mut self, p: usize, verdict: Result<(), String>) {
-        if let Err(what) = verdict {
-            self.fail(format!("p{p}: {what}"));
+    pub(crate) fn judge(&mut self, p: usize, verdict: Verdict) {
+        if let Err(Broken { promise, what }) = verdict {
+            self.fail(promise, format!("p{p}: {what}"));
         }
     }
 

@@ -1,7 +1,8 @@
 //! The client among servers, receivers, callers, operators and clocks that all misbehave, in virtual time.
 //!
 //! Each seed is a run of its own; README.md says what is checked. Environment variables:
-//! `SVCAUTH_SEEDS` how many seeds are run, `SVCAUTH_FIRST_SEED` the first of them, `SVCAUTH_SEED` one alone.
+//! `SVCAUTH_SEEDS` how many seeds are run, `SVCAUTH_FIRST_SEED` the first of them, `SVCAUTH_SEED` one alone,
+//! `SVCAUTH_STORY` how many lines a failing seed tells, `SVCAUTH_UNTIL` a promise at whose first violation to stop.
 
 mod chaos;
 mod clock;
@@ -9,6 +10,7 @@ mod form;
 mod host;
 mod network;
 mod odd;
+mod promise;
 mod random;
 mod receiver;
 mod server;
@@ -19,19 +21,16 @@ mod urls;
 mod watch;
 mod world;
 
+use promise::{Broken, Promise};
 use std::{
-    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
 use world::{Failure, Report, run};
-
-/// Seeds that found something once.
-const FOUND: [u64; 0] = [];
 
 /// Failing seeds that are reported in full.
 const REPORTED: usize = 3;
@@ -47,24 +46,23 @@ fn no_seed_breaks_a_promise() {
     }
     let first = number("SVCAUTH_FIRST_SEED").unwrap_or(0);
     let count = number("SVCAUTH_SEEDS").unwrap_or(20_000);
-    let seeds: Vec<u64> = FOUND.into_iter().chain(first..first + count).collect();
-    let (reports, failed) = run_all(&seeds);
-    println!("{} seeds, {} steps", seeds.len(), reports.steps);
+    let until = std::env::var("SVCAUTH_UNTIL").ok();
+    let (ran, reports, failed) = run_all(first, count, until.as_deref());
+    println!("{ran} seeds, {} steps", reports.steps);
     for (what, times) in &reports.seen {
         println!("    {times:>10} {what}");
     }
     for failure in failed.iter().take(REPORTED) {
         println!("{failure}\n");
     }
-    for failure in &failed {
-        println!("{} {}", failure.seed, failure.what);
+    for Failure { seed, broken, .. } in &failed {
+        println!("seed {seed} broke {}: {}", broken.promise, broken.what);
     }
     let numbers: Vec<u64> = failed.iter().map(|failure| failure.seed).take(20).collect();
     assert!(
         failed.is_empty(),
-        "{} of {} seeds failed: {numbers:?}",
-        failed.len(),
-        seeds.len()
+        "{} of {ran} seeds failed: {numbers:?}",
+        failed.len()
     );
 }
 
@@ -76,29 +74,29 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
-/// Runs the seeds on all cores; what was seen in sum, and the failures in the order of their seeds.
-fn run_all(seeds: &[u64]) -> (Report, Vec<Failure>) {
-    let next = AtomicU64::new(0);
-    let sum = Mutex::new((
-        Report {
-            steps: 0,
-            seen: BTreeMap::new(),
-        },
-        Vec::new(),
-    ));
+/// Runs the seeds on all cores, all of them or up to the first that breaks the promise `until`: how many ran,
+/// what was seen in sum, and the failures in the order of their seeds.
+fn run_all(first: u64, count: u64, until: Option<&str>) -> (usize, Report, Vec<Failure>) {
+    let next = AtomicUsize::new(0);
+    let end = AtomicUsize::new(count as usize);
+    let sum = Mutex::new((Report::default(), Vec::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let result = guarded(*seed, false);
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= end.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let result = guarded(first + index as u64, false);
+                    if let (Err(failure), Some(until)) = (&result, until)
+                        && failure.broken.promise.to_string() == until
+                    {
+                        end.fetch_min(index + 1, Ordering::Relaxed);
+                    }
                     let mut sum = sum.lock().unwrap();
                     match result {
-                        Ok(report) => {
-                            sum.0.steps += report.steps;
-                            for (what, times) in report.seen {
-                                *sum.0.seen.entry(what).or_default() += times;
-                            }
-                        }
+                        Ok(report) => sum.0.add(report),
                         Err(failure) => sum.1.push(failure),
                     }
                 }
@@ -106,6 +104,8 @@ fn run_all(seeds: &[u64]) -> (Report, Vec<Failure>) {
         }
     });
     let (report, mut failures) = sum.into_inner().unwrap();
+    let ran = end.into_inner();
+    failures.retain(|failure| failure.seed < first + ran as u64);
     failures.sort_by_key(|failure| failure.seed);
     // The story is told only where it is read: it costs time.
     for failure in failures.iter_mut().take(REPORTED) {
@@ -113,7 +113,16 @@ fn run_all(seeds: &[u64]) -> (Report, Vec<Failure>) {
             *failure = told;
         }
     }
-    (report, failures)
+    (ran, report, failures)
+}
+
+impl Report {
+    fn add(&mut self, other: Report) {
+        self.steps += other.steps;
+        for (what, times) in other.seen {
+            *self.seen.entry(what).or_default() += times;
+        }
+    }
 }
 
 /// A panic counts as a failure of its seed.
@@ -123,9 +132,13 @@ fn guarded(seed: u64, tell: bool) -> Result<Report, Failure> {
         let what = what
             .or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default();
+        let broken = Broken {
+            promise: Promise::NoPanic,
+            what,
+        };
         Err(Failure {
             seed,
-            what: format!("panic: {what}"),
+            broken,
             steps: 0,
             story: vec![],
         })

@@ -4,6 +4,7 @@ use crate::{
     form,
     host::{file, is_token_endpoint},
     odd,
+    promise::Promise,
     server::{Meaning, Reply, presented},
     watch::{Key, Shown},
     world::{Happening, Life, World},
@@ -109,14 +110,19 @@ impl World {
         if let Some(value) = request.header("authorization") {
             self.encoded_secrets
                 .push_back(value.trim_start_matches("Basic ").to_owned());
-            self.encoded_secrets.truncate(16);
+            while self.encoded_secrets.len() > 16 {
+                self.encoded_secrets.pop_front();
+            }
         }
         let body = String::from_utf8_lossy(request.body.expose()).into_owned();
         let form = form::parse(&body);
         let service = self.processes[p].service;
         let audience = form.get("audience").map_or("bare", String::as_str);
         let Some(target) = self.services[service].target_at(audience) else {
-            self.fail(format!("p{p}: a request for nobody's token: {body}"));
+            self.fail(
+                Promise::RightToken,
+                format!("p{p}: a request for nobody's token: {body}"),
+            );
             return None;
         };
         let subject = form.get("subject_token").cloned();
@@ -130,7 +136,7 @@ impl World {
             && !self.stores[store].ever_held(id)
         {
             let what = format!("p{p}: the registration {id} is used and was never saved");
-            self.fail(what);
+            self.fail(Promise::SavedFirst, what);
         }
         let grant = form
             .get("refresh_token")
@@ -157,7 +163,10 @@ impl World {
         };
         let record = self.stores[store].text("registration");
         if !record.contains("\"intent\"") {
-            self.fail(format!("p{p}: registers while the store holds {record:?}"));
+            self.fail(
+                Promise::SavedFirst,
+                format!("p{p}: registers while the store holds {record:?}"),
+            );
         }
     }
 
@@ -224,9 +233,10 @@ impl World {
             )
         });
         if let Some(twice) = self.server.spent_twice.pop() {
-            self.fail(format!(
-                "the refresh token {twice} came to the server again after it was used"
-            ));
+            self.fail(
+                Promise::SpentOnce,
+                format!("the refresh token {twice} came to the server again after it was used"),
+            );
         }
         if self.calm_since.is_some() {
             let after = self.random.between(1, 20);

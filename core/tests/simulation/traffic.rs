@@ -2,6 +2,7 @@
 
 use crate::{
     host::Want,
+    promise::Promise,
     urls,
     world::{Call, Happening, Life, World},
 };
@@ -97,9 +98,10 @@ impl World {
             _ => true,
         };
         if subject != expected || !right_target {
-            self.fail(format!(
-                "p{p}: {url} for t{target} was decided as {subject}, not {expected}"
-            ));
+            self.fail(
+                Promise::RightToken,
+                format!("p{p}: {url} for t{target} was decided as {subject}, not {expected}"),
+            );
         }
         match subject {
             "service" => self.ask(p, target, None, wait_ms, Want::Call),
@@ -129,9 +131,10 @@ impl World {
         };
         match calls.decide(&call) {
             Decision::Nothing => self.saw("(hostile URL left alone)"),
-            other => self.fail(format!(
-                "p{p}: {url} is none of {base} and was decided as {other:?}"
-            )),
+            other => self.fail(
+                Promise::OnlyTargets,
+                format!("p{p}: {url} is none of {base} and was decided as {other:?}"),
+            ),
         }
         let elsewhere = client::Call {
             url: &base,
@@ -139,9 +142,10 @@ impl World {
             ..Default::default()
         };
         if !matches!(calls.decide(&elsewhere), Decision::Nothing) {
-            self.fail(format!(
-                "p{p}: a redirect from elsewhere to {base} carries a token"
-            ));
+            self.fail(
+                Promise::OnlyTargets,
+                format!("p{p}: a redirect from elsewhere to {base} carries a token"),
+            );
         }
     }
 
@@ -151,16 +155,19 @@ impl World {
         let audience = targets[targets[call.target].owner].audience.clone();
         let (status, challenge) = match self.server.tokens.get(&call.value).cloned() {
             None => {
-                return self.fail(format!(
-                    "p{}: a call with a token that the server never made",
-                    life.process
-                ));
+                return self.fail(
+                    Promise::RightToken,
+                    format!(
+                        "p{}: a call with a token that the server never made",
+                        life.process
+                    ),
+                );
             }
             Some(token) if token.audience != audience || token.user != call.user => {
-                return self.fail(format!(
-                    "p{}: a call with somebody else's token",
-                    life.process
-                ));
+                return self.fail(
+                    Promise::RightToken,
+                    format!("p{}: a call with somebody else's token", life.process),
+                );
             }
             Some(token) => {
                 let accepted = self

@@ -1,6 +1,9 @@
 //! What must hold of one process at every step, seen from outside its client.
 
-use crate::server::Meaning;
+use crate::{
+    promise::{Promise, Verdict},
+    server::Meaning,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use svcauth_core::{
     Config,
@@ -63,8 +66,6 @@ struct Last {
 /// Credentials and grant of a request: the same are not tried twice in one attempt.
 pub(crate) type Shown = (Option<(String, String)>, String);
 
-type Verdict = Result<(), String>;
-
 impl Watch {
     pub(crate) fn task_handed_out(
         &mut self,
@@ -81,15 +82,15 @@ impl Watch {
                 .iter()
                 .find(|(_, flight)| flight.token == Some(key))
         {
-            return Err(format!(
+            return Promise::OneRequest.broken(format!(
                 "two token requests in flight for {key:?}: {other:?} and {id:?}"
             ));
         }
         if self.flights.contains_key(&id) {
-            return Err(format!("task {id:?} handed out twice"));
+            return Promise::Contract.broken(format!("task {id:?} handed out twice"));
         }
         if deadline <= now {
-            return Err(format!("task {id:?} handed out after its deadline"));
+            return Promise::Contract.broken(format!("task {id:?} handed out after its deadline"));
         }
         self.flights.insert(
             id,
@@ -103,7 +104,7 @@ impl Watch {
         // Reading, locking, loading, marking, asking, saving, unlocking: one at a time for each token, and
         // locks given back whose answers are still to come.
         if self.flights.len() > 8 * tokens + 8 {
-            return Err(format!(
+            return Promise::NoStorm.broken(format!(
                 "{} tasks under way for {tokens} tokens",
                 self.flights.len()
             ));
@@ -130,7 +131,7 @@ impl Watch {
             Completion::Ignored
         };
         if done != expected {
-            return Err(format!(
+            return Promise::Contract.broken(format!(
                 "the outcome of {id:?} was {done:?}, not {expected:?}"
             ));
         }
@@ -194,20 +195,20 @@ impl Watch {
                 (None, _) => trouble,
             };
             if rest < need {
-                return Err(format!(
+                return Promise::NoStorm.broken(format!(
                     "asked for {key:?} again after {rest} ms instead of {need} ms; the last answer was {:?}",
                     last.meaning
                 ));
             }
             if last.once && demands == 0 {
-                return Err(format!(
+                return Promise::NoStorm.broken(format!(
                     "asked for {key:?} although nobody wants it and it cannot be kept"
                 ));
             }
         }
         attempt.insert(shown);
         if attempt.len() > 6 {
-            return Err(format!(
+            return Promise::NoStorm.broken(format!(
                 "{} requests in one attempt for {key:?}",
                 attempt.len()
             ));
@@ -267,12 +268,12 @@ impl Watch {
                 in_time(lease, now)?;
                 match served {
                     Some(served) if served.id() == lease.id() => Ok(()),
-                    _ => Err(format!(
+                    _ => Promise::RightToken.broken(format!(
                         "{key:?}: a token was handed out that was never announced"
                     )),
                 }
             }
-            (_, Some(lease)) => Err(format!(
+            (_, Some(lease)) => Promise::LeaseKept.broken(format!(
                 "{key:?}: a valid lease {} was lost: the client answered {state:?}",
                 lease.id()
             )),
@@ -289,7 +290,7 @@ impl Watch {
     ) -> Verdict {
         match answer {
             Rejection::Retry(lease) if lease.id() == id => {
-                Err(format!("{key:?}: a rejected token is to be sent again"))
+                Promise::NoStorm.broken(format!("{key:?}: a rejected token is to be sent again"))
             }
             Rejection::Retry(lease) => {
                 let once = self.last.get(&key).is_some_and(|last| last.once);
@@ -300,10 +301,12 @@ impl Watch {
                     held.suspect = true;
                     Ok(())
                 }
-                Some(held) if !held.suspect && now < held.lease.serve_until_ms() => Err(format!(
-                    "{key:?}: a rejection of another lease put {} in doubt",
-                    held.lease.id()
-                )),
+                Some(held) if !held.suspect && now < held.lease.serve_until_ms() => {
+                    Promise::LeaseKept.broken(format!(
+                        "{key:?}: a rejection of another lease put {} in doubt",
+                        held.lease.id()
+                    ))
+                }
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -322,10 +325,12 @@ impl Watch {
             return Ok(());
         }
         match self.acted_at.insert(target, now) {
-            Some(before) if now < before + config.schedule.rejection_cooldown_ms => Err(format!(
-                "t{target}: two rejections were acted on within {} ms",
-                now - before
-            )),
+            Some(before) if now < before + config.schedule.rejection_cooldown_ms => {
+                Promise::NoStorm.broken(format!(
+                    "t{target}: two rejections were acted on within {} ms",
+                    now - before
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -343,7 +348,8 @@ impl Watch {
                 if lease.ask_at_ms() > lease.serve_until_ms()
                     || lease.serve_until_ms() > lease.expires_at_ms()
                 {
-                    return Err(format!("{key:?}: the times of {lease:?} are out of order"));
+                    return Promise::LeaseInTime
+                        .broken(format!("{key:?}: the times of {lease:?} are out of order"));
                 }
                 // The answer may have been slow, and the token half gone when it came.
                 let half = (lease.expires_at_ms() - now) / 2;
@@ -372,7 +378,7 @@ impl Watch {
             LeaseState::Failed { .. } => match self.held.get(&key) {
                 Some(held) if now < held.lease.serve_until_ms() => {
                     let kind = if held.suspect { "suspect" } else { "valid" };
-                    Err(format!(
+                    Promise::LeaseKept.broken(format!(
                         "{key:?}: a {kind} lease {} was lost to a failure",
                         held.lease.id()
                     ))
@@ -417,7 +423,7 @@ impl Watch {
                 self.held.insert(key, held);
                 Ok(())
             }
-            Some(held) if now < held.lease.serve_until_ms() => Err(format!(
+            Some(held) if now < held.lease.serve_until_ms() => Promise::LeaseKept.broken(format!(
                 "{key:?}: the valid lease {} was cleared",
                 held.lease.id()
             )),
@@ -453,7 +459,7 @@ fn in_time(lease: &Lease, now: u64) -> Verdict {
     if now < lease.serve_until_ms() {
         return Ok(());
     }
-    Err(format!(
+    Promise::LeaseInTime.broken(format!(
         "the lease {} was handed out {} ms late",
         lease.id(),
         now - lease.serve_until_ms()
@@ -466,7 +472,7 @@ fn within(times: &mut VecDeque<u64>, now: u64, most: usize, what: &str) -> Verdi
         times.pop_front();
     }
     if times.len() > most {
-        Err(format!("{} {what} within a second", times.len()))
+        Promise::NoStorm.broken(format!("{} {what} within a second", times.len()))
     } else {
         Ok(())
     }

@@ -3,6 +3,7 @@
 use crate::{
     clock::Machine,
     host::{Process, Waiter},
+    promise::{Broken, Promise},
     random::Random,
     receiver::Receiver,
     server::{Audience, Meaning, Reply, Server},
@@ -50,7 +51,7 @@ pub(crate) struct World {
     steps: u64,
     story: Option<VecDeque<String>>,
     longest_story: usize,
-    violation: Option<String>,
+    violation: Option<Broken>,
 }
 
 /// How likely things go wrong, in thousandths.
@@ -169,11 +170,12 @@ impl Ord for Entry {
 
 pub(crate) struct Failure {
     pub(crate) seed: u64,
-    pub(crate) what: String,
+    pub(crate) broken: Broken,
     pub(crate) steps: u64,
     pub(crate) story: Vec<String>,
 }
 
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) steps: u64,
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -183,8 +185,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {} after {} steps: {}",
-            self.seed, self.steps, self.what
+            "seed {} broke {} after {} steps: {}",
+            self.seed, self.broken.promise, self.steps, self.broken.what
         )?;
         for line in &self.story {
             writeln!(f, "    {line}")?;
@@ -212,14 +214,14 @@ pub(crate) fn run(seed: u64, tell: bool) -> Result<Report, Failure> {
     } = world;
     match violation {
         None => Ok(Report { steps, seen }),
-        Some(what) => {
+        Some(broken) => {
             let configured = services
                 .iter()
                 .map(|service| format!("configuration {}", service.document));
             let story = configured.chain(story.into_iter().flatten()).collect();
             Err(Failure {
                 seed,
-                what,
+                broken,
                 steps,
                 story,
             })
@@ -554,7 +556,7 @@ impl World {
                     .zip(self.target_id(*process, *target))
                     .map(|(client, id)| client.health(id)),
             );
-            self.fail(what);
+            self.fail(Promise::Recovery, what);
         }
         self.patient.clear();
     }
@@ -604,9 +606,9 @@ impl World {
         self.machines[self.processes[process].machine].now(self.now)
     }
 
-    pub(crate) fn fail(&mut self, what: String) {
-        self.tell(|| format!("VIOLATION {what}"));
-        self.violation.get_or_insert(what);
+    pub(crate) fn fail(&mut self, promise: Promise, what: String) {
+        self.tell(|| format!("VIOLATION of {promise}: {what}"));
+        self.violation.get_or_insert(Broken { promise, what });
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
