@@ -122,6 +122,73 @@ fn a_lock_is_one_stores_until_it_is_given_back_or_ends() {
 }
 
 #[test]
+#[ignore = "run by other tests in a process of its own"]
+fn holder() {
+    let store = FileStore::new(variable("SVCAUTH_TEST_FILE"));
+    assert!(matches!(lock(&store, 600_000), Outcome::Locked { .. }));
+    put(&store, "k", 0, "locked");
+    loop {
+        thread::park();
+    }
+}
+
+/// A file whose lock a process has that was killed, seen to be held while that process lived.
+#[cfg(target_os = "linux")]
+fn left_by_a_kill(directory: &Directory) -> String {
+    let path = directory.file("state.json");
+    let store = FileStore::new(&path);
+    let mut holder = process("holder", &[("SVCAUTH_TEST_FILE", &path)]);
+    eventually("it has the lock", || get(&store, "k").1 > 0);
+    assert!(matches!(lock(&store, 600_000), Outcome::Held { .. }));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    path
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_lock_of_a_killed_process_is_free_at_once() {
+    let directory = Directory::new();
+    let path = left_by_a_kill(&directory);
+    let (one, other) = (FileStore::new(&path), FileStore::new(&path));
+    let Outcome::Locked { fence } = lock(&one, 600_000) else {
+        panic!()
+    };
+    assert!(matches!(lock(&other, 600_000), Outcome::Held { .. }));
+    one.perform("k", StoreOperation::Unlock { fence }, TIME);
+    assert!(matches!(lock(&other, 600_000), Outcome::Locked { .. }));
+    drop(other);
+    assert!(matches!(lock(&one, 600_000), Outcome::Locked { .. }));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lock_from_another_machine_lasts_for_its_time() {
+    let directory = Directory::new();
+    let path = left_by_a_kill(&directory);
+    let mut state: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    state["locks"]["k"]["boot"] = json!("another");
+    fs::write(&path, state.to_string()).unwrap();
+    assert!(matches!(
+        lock(&FileStore::new(&path), 600_000),
+        Outcome::Held { .. }
+    ));
+}
+
+#[test]
+fn only_its_owner_gives_a_lock_back() {
+    let directory = Directory::new();
+    let path = directory.file("state.json");
+    let (one, other) = (FileStore::new(&path), FileStore::new(&path));
+    let Outcome::Locked { fence } = lock(&one, 600_000) else {
+        panic!()
+    };
+    // The same number comes again when the file was moved away.
+    other.perform("k", StoreOperation::Unlock { fence }, TIME);
+    assert!(matches!(lock(&other, 600_000), Outcome::Held { .. }));
+}
+
+#[test]
 fn what_is_wrong_with_the_file_is_one_clear_sentence() {
     let directory = Directory::new();
     let path = directory.write("state.json", "{}");

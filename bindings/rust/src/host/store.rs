@@ -3,21 +3,29 @@
 //! ```json
 //! { "format": 1, "last": 7,
 //!   "records": { "registration": { "version": 6, "value": "base64url" } },
-//!   "locks": { "registration": { "owner": "4711-3f…", "fence": 7, "taken_ms": 1700000000000, "ttl_ms": 60000 } } }
+//!   "locks": { "registration": { "owner": "4711-3f…", "fence": 7, "taken_ms": 1700000000000, "ttl_ms": 60000,
+//!              "boot": "5d1c…" } } }
 //! ```
 //!
 //! Each operation reads the file and, where it changes something, writes a new one beside it, syncs it and
 //! renames it: whoever is killed at whatever moment leaves the old file or the new one. An operation holds
 //! the system's lock on `<file>.lock` for these milliseconds only; the lock that the core takes for longer is
 //! an entry in the file that ends by itself.
+//!
+//! It ends sooner where its holder is seen to be dead: the holder has the system's lock on `<file>.lock.<fence>`
+//! as long as it lives, and the kernel gives that back on death. `boot` names the kernel that knows about it;
+//! under another one, which may share no locks over a network, only the time counts.
 
 use crate::sync::{deadline, left};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    process, thread,
+    process,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, SystemTime},
 };
 use svcauth_core::{
@@ -35,6 +43,8 @@ pub struct FileStore {
     path: PathBuf,
     /// Tells this store's locks from those of others, in this process too.
     owner: String,
+    /// Files that are locked as long as this store has the lock of that fence.
+    alive: Mutex<BTreeMap<u64, File>>,
 }
 
 /// An operation's failure, in one sentence.
@@ -47,6 +57,7 @@ impl FileStore {
         FileStore {
             path: path.into(),
             owner: format!("{}-{random:016x}", process::id()),
+            alive: Mutex::default(),
         }
     }
 
@@ -112,40 +123,96 @@ impl FileStore {
     fn lock(&self, key: &str, ttl_ms: u64) -> Result<Outcome, Failure> {
         let mut document = self.read()?;
         let now = wall_ms();
+        let mut before = None;
         if let Some(lock) = member(&document, "locks", key) {
             let number = |name| lock.get(name).and_then(Value::as_u64).unwrap_or_default();
             let is_ours = lock.get("owner").and_then(Value::as_str) == Some(&self.owner);
             if let (false, Some(left)) = (
                 is_ours,
                 time_left(number("taken_ms"), number("ttl_ms"), now),
-            ) {
+            ) && !self.is_dead(lock)
+            {
                 return Ok(Outcome::Held {
                     retry_after_ms: Some(left),
                 });
             }
+            before = Some(number("fence"));
         }
         let fence = next(&mut document);
-        let lock = Object::from_iter([
+        let mut lock = Object::from_iter([
             ("owner", Value::from(self.owner.as_str())),
             ("fence", Value::from(fence)),
             ("taken_ms", Value::from(now)),
             ("ttl_ms", Value::from(ttl_ms)),
         ]);
+        if let Some(boot) = self.live(fence) {
+            lock.insert("boot", Value::from(boot));
+        }
         set(&mut document, "locks", key, Some(lock));
-        self.write(&document)?;
+        if let Err(failure) = self.write(&document) {
+            self.alive().remove(&fence);
+            return Err(failure);
+        }
+        if let Some(before) = before {
+            self.alive().remove(&before);
+            self.bury(before);
+        }
         Ok(Outcome::Locked { fence })
     }
 
     fn unlock(&self, key: &str, fence: u64) -> Result<Outcome, Failure> {
+        // Whatever happens below: who gave the lock back holds it no more.
+        let life = self.alive().remove(&fence);
         let mut document = self.read()?;
-        let held = member(&document, "locks", key)
-            .and_then(|lock| lock.get("fence"))
-            .and_then(Value::as_u64);
-        if held == Some(fence) {
+        let is_ours = |lock: &&Object| {
+            lock.get("fence").and_then(Value::as_u64) == Some(fence)
+                && lock.get("owner").and_then(Value::as_str) == Some(&self.owner)
+        };
+        if member(&document, "locks", key).filter(is_ours).is_some() {
             set(&mut document, "locks", key, None);
             self.write(&document)?;
         }
+        if life.is_some() {
+            self.bury(fence);
+        }
         Ok(Outcome::Done)
+    }
+
+    /// Shows for how long this process lives, and says to whom: the kernel's boot id. None where that cannot
+    /// be shown; then the lock lasts for its time.
+    fn live(&self, fence: u64) -> Option<String> {
+        let boot = boot()?;
+        let mut options = OpenOptions::new();
+        let file = private(options.write(true).create(true).truncate(false))
+            .open(self.life(fence))
+            .ok()?;
+        file.try_lock().ok()?;
+        self.alive().insert(fence, file);
+        Some(boot)
+    }
+
+    /// Whether the process that took `lock` is known to have ended.
+    fn is_dead(&self, lock: &Object) -> bool {
+        let fence = lock.get("fence").and_then(Value::as_u64);
+        let kernel = lock.get("boot").and_then(Value::as_str);
+        let (Some(fence), Some(kernel)) = (fence, kernel) else {
+            return false;
+        };
+        let life = || OpenOptions::new().write(true).open(self.life(fence));
+        boot().as_deref() == Some(kernel) && life().is_ok_and(|file| file.try_lock().is_ok())
+    }
+
+    /// Removes the file of a lock that is over. Where it stays it means nothing: no lock names it.
+    fn bury(&self, fence: u64) {
+        let _ = fs::remove_file(self.life(fence));
+    }
+
+    fn alive(&self) -> MutexGuard<'_, BTreeMap<u64, File>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn life(&self, fence: u64) -> PathBuf {
+        self.beside(&format!(".lock.{fence}"))
     }
 
     /// Runs `operation` while no other process and no other thread is at it.
@@ -336,6 +403,12 @@ fn time_left(taken_ms: u64, ttl_ms: u64, now_ms: u64) -> Option<u64> {
         .saturating_add(ttl_ms)
         .checked_sub(now_ms)
         .filter(|left| *left > 0)
+}
+
+/// Names this run of this kernel, which knows who lives and who does not.
+fn boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 fn wall_ms() -> u64 {
