@@ -1,4 +1,4 @@
-use super::{bytes, document, ran, rows, text};
+use super::{bytes, document, ran, rows, tell, text};
 use base64ct::{Base64, Encoding};
 use std::collections::BTreeMap;
 use svcauth_core::wire::json;
@@ -43,7 +43,9 @@ fn json_is_accepted_and_refused_as_the_test_suite_says() {
             );
         }
     }
-    eprintln!("vectors: of the free cases these were accepted and refused: {free:?}");
+    tell(format_args!(
+        "of the free cases these were accepted and refused: {free:?}"
+    ));
     ran("json_parsing.json", rows(&document["cases"]).len(), 338);
 }
 

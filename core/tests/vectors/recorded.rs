@@ -1,7 +1,8 @@
-use super::{directory, ran};
+use super::{directory, ran, tell};
 use std::{fs, path::Path};
 use svcauth_core::{
-    Error, Exchange, Secret,
+    Client, Config, Error, Exchange, Now, Secret,
+    client::{Answered, Call, Capabilities},
     message::{
         AuthorizationRequest, ClientAuthentication, DeleteRegistration, MetadataDocument,
         MetadataRequest, ReadRegistration, Registration, RegistrationRequest, TokenGrant,
@@ -226,10 +227,48 @@ fn the_recorded_answers_of_hydra_opaal_and_tokensmith_are_understood() {
             count += 1;
         }
     }
-    eprintln!(
-        "vectors: {skipped} recorded files hold no answer, or one to a message that is not here"
-    );
+    tell(format_args!(
+        "{skipped} recorded files hold no answer, or one to a message that is not here"
+    ));
     ran("recorded/hydra, opaal and tokensmith", count, 120);
+}
+
+#[test]
+fn smds_recorded_401s_are_a_reason_for_another_token_and_nothing_else_is() {
+    let Some(directory) = directory() else { return };
+    let config = Config::from_json(
+        br#"{
+            "client": { "static_token": { "value": "token" } },
+            "targets": { "smd": { "urls": ["http://127.0.0.1:27779/hsm/v2"] } }
+        }"#,
+    )
+    .unwrap();
+    let client = Client::new(config, Capabilities::none(), 1, Now::default()).unwrap();
+    let (calls, mut seen) = (client.calls(), [0, 0]);
+    for file in fs::read_dir(directory.join("recorded/smd")).unwrap() {
+        let Recorded { url, response, .. } = recorded(&file.unwrap().path()).unwrap();
+        let call = Call {
+            url: url.as_str(),
+            ..Call::default()
+        };
+        let challenges = response
+            .headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"))
+            .map(|(_, value)| value.as_str());
+        let answered = calls.answered(&calls.decide(&call), response.status, challenges, true);
+        let expected = match response.status {
+            401 => Answered::Retry,
+            _ => Answered::Deliver,
+        };
+        assert_eq!(answered, expected, "{url} {}", response.status);
+        seen[usize::from(answered == Answered::Retry)] += 1;
+    }
+    tell(format_args!(
+        "{} of SMD's answers ask for another token",
+        seen[1]
+    ));
+    ran("recorded/smd", seen[0] + seen[1], 28);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::{bytes, document, ran, rows, text};
+use super::{bytes, document, ran, rows, tell, text};
 use base64ct::{Base64, Encoding};
 use serde_json::Value;
 use svcauth_core::{
@@ -253,8 +253,12 @@ fn answers_of_real_token_endpoints_are_read_by_our_policy() {
             }
         }
     }
-    eprintln!("vectors: {differing} of the token answers are read otherwise than by their library");
-    eprintln!("vectors: {others} answers belong to messages that are not here");
+    tell(format_args!(
+        "{differing} of the token answers are read otherwise than by their library"
+    ));
+    tell(format_args!(
+        "{others} answers belong to messages that are not here"
+    ));
     ran("responses/token_responses.json", tokens + metadata, 83);
 }
 
