@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate tools
+.PHONY: help demo test lint bench simulate rust tools
 
 CARGO ?= cargo
 GO ?= go
@@ -12,8 +12,9 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: tools ## the whole story on the embedded lab, about a minute after the build
-	@$(CARGO) run --quiet --locked --package svcauth-demo
+demo: rust ## the whole story on the embedded lab, about half a minute after the build
+	@$(CARGO) build --locked --package svcauth-demo --package svcauth --features svcauth/cli
+	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
 test: tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
@@ -31,14 +32,16 @@ bench: tools ## what is promised about speed, as ratios in one run
 simulate: tools ## the simulation with SEEDS=… lives, from a random start
 	SVCAUTH_SEEDS=$(SEEDS) SVCAUTH_FIRST_SEED=$$RANDOM$$RANDOM $(CARGO) test --locked --package svcauth-core --test simulation -- --nocapture
 
-# Names what is missing, and adds the one rustup target that the tests build for.
-tools:
-	@missing=; \
-	for tool in $(CARGO) rustup $(GO) cc; do \
-	    command -v $$tool >/dev/null || missing="$$missing $$tool"; \
-	done; \
+# Each names what is missing; the second adds the one rustup target that the tests build for.
+need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, cc from your system)" >&2; \
 	    exit 1; \
-	fi; \
-	rustup target list --installed | grep -qx wasm32v1-none || rustup target add wasm32v1-none
+	fi
+
+rust:
+	@$(call need,$(CARGO) cc)
+
+tools:
+	@$(call need,$(CARGO) rustup $(GO) cc)
+	@rustup target list --installed | grep -qx wasm32v1-none || rustup target add wasm32v1-none

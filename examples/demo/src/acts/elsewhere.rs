@@ -68,7 +68,7 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
                 status == 200 && arrived.len() == 1 && tokens == 0,
                 &format!("{what}: without {whose} token"),
                 format!(
-                    "{} request there, {tokens} with a token; it carried: {}",
+                    "{} request there, {tokens} with a token; hop by hop it carried: {}",
                     arrived.len(),
                     kinds.join(", ")
                 ),
