@@ -3,7 +3,6 @@
 mod http;
 
 use std::thread;
-use std::time::Instant;
 
 use serde_json::json;
 use svcauth_lab::{Endpoint, Fault, KeyFetch, Lab, LabConfig, Service, SmdConfig};
@@ -45,9 +44,7 @@ fn post_client(lab: &Lab, id: &str, secret: &str) {
 
 #[test]
 fn a_service_registers_gets_a_token_and_calls_smd_with_it() {
-    let started = Instant::now();
     let lab = Lab::start(LabConfig::default());
-    println!("start: {:?}", started.elapsed());
 
     let registered = http::json(
         &format!("{}/oauth2/register", lab.issuer_url()),
@@ -68,9 +65,7 @@ fn a_service_registers_gets_a_token_and_calls_smd_with_it() {
         client["client_secret"].as_str().unwrap(),
     );
 
-    let asked = Instant::now();
     let answer = token(&lab, id, secret);
-    println!("token: {:?}", asked.elapsed());
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["expires_in"], 19);
     let access_token = access_token(&answer);
@@ -78,9 +73,7 @@ fn a_service_registers_gets_a_token_and_calls_smd_with_it() {
     let node = format!("{}{NODE}", lab.smd_url());
     assert_eq!(http::get(&node, None).unwrap().status, 401);
     for _ in 0..3 {
-        let called = Instant::now();
         let answer = http::get(&node, Some(&access_token)).unwrap();
-        println!("call: {:?}", called.elapsed());
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["ID"], "x0c0s0b0n0");
     }
