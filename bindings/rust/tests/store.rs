@@ -85,6 +85,21 @@ fn a_record_is_written_only_over_the_version_that_was_read() {
     );
 }
 
+/// A server decides how much there is to be saved.
+#[test]
+fn a_record_that_could_not_be_read_back_is_refused_and_spoils_no_other() {
+    let directory = Directory::new();
+    let store = FileStore::new(directory.file("state.json"));
+    put(&store, "k", 0, "a");
+    let large = put(&store, "large", 0, &"x".repeat(900 * 1024));
+    assert!(
+        matches!(&large, Outcome::Failed { detail } if detail.contains("1 MiB")),
+        "{large:?}"
+    );
+    assert_eq!(get(&store, "k").0.as_deref(), Some("a"));
+    assert_eq!(get(&store, "large"), (None, 0));
+}
+
 #[test]
 fn a_lock_is_one_stores_until_it_is_given_back_or_ends() {
     let directory = Directory::new();

@@ -222,6 +222,7 @@ impl FileStore {
         operation: impl FnOnce(&FileStore) -> Result<Outcome, Failure>,
     ) -> Result<Outcome, Failure> {
         let path = self.beside(".lock");
+        no_link(&path).map_err(|error| self.cannot("be locked", &path, &error))?;
         let guard = private(
             OpenOptions::new()
                 .read(true)
@@ -259,6 +260,13 @@ impl FileStore {
     }
 
     fn read(&self) -> Result<Object, Failure> {
+        // To open a pipe would wait for ever.
+        if fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(format!(
+                "{} is no regular file; name another one in store.file",
+                self.path.display()
+            ));
+        }
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty()),
@@ -281,6 +289,13 @@ impl FileStore {
 
     fn write(&self, document: &Object) -> Result<(), Failure> {
         let text = Zeroizing::new(document.to_json());
+        // What a server gives to be saved must not make the rest unreadable.
+        if text.len() > json::MAX_BYTES {
+            return Err(format!(
+                "{} would become larger than 1 MiB, and nobody could read it; see to what the server answers",
+                self.path.display()
+            ));
+        }
         let beside = self.beside(".new");
         let written = || -> io::Result<()> {
             // Left by a process that was killed; and nobody's link is followed.
@@ -425,6 +440,17 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
         options.mode(0o600);
     }
     options
+}
+
+/// Whoever may write to the directory must not choose which file is made or locked.
+fn no_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn directory(path: &Path) -> &Path {
