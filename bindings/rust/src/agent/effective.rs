@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, time::Duration};
 use ureq::{
-    Agent,
+    Agent, Proxy,
     config::Config,
     http::{Extensions, Request, Uri},
     unversioned::{
@@ -21,6 +21,7 @@ pub(crate) struct Effective {
     pub(crate) max_redirects: u32,
     pub(crate) redirects_are_error: bool,
     pub(crate) time: Option<Duration>,
+    pub(crate) proxy: Option<Proxy>,
     /// Whether the request brought settings of its own.
     pub(crate) own: bool,
 }
@@ -32,6 +33,7 @@ impl Effective {
             max_redirects: config.max_redirects(),
             redirects_are_error: config.max_redirects_will_error(),
             time: config.timeouts().global,
+            proxy: config.proxy().cloned(),
             own: false,
         }
     }
@@ -119,6 +121,7 @@ mod tests {
             max_redirects: 3,
             redirects_are_error: false,
             time: Some(Duration::from_secs(7)),
+            proxy: ureq::Proxy::new("socks4://127.0.0.1:9").ok(),
             own: true,
         };
         assert_eq!(reader.read(request.extensions()), Some(expected));

@@ -8,17 +8,22 @@ use super::{
     other, redirect,
 };
 use crate::{
+    host::proxy::Proxies,
     lease::Lease,
     shared::Shared,
     sync::{deadline, left},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    io::Read,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use svcauth_core::{
     Error, Event,
     client::{Answered, Call, Calls, Decision, Subject, TargetId, UnverifiedClaims},
 };
 use ureq::{
-    Agent, AsSendBody, Body, RequestExt, SendBody, Timeout,
+    Agent, AsSendBody, Body, Proxy, RequestExt, SendBody, Timeout,
     config::RedirectAuthHeaders,
     http::{
         HeaderValue, Method, Request, Response, Uri,
@@ -31,16 +36,25 @@ use ureq::{
 pub(crate) struct Sender {
     agent: Agent,
     defaults: Effective,
+    proxies: Proxies,
     reader: Reader,
 }
 
 impl Sender {
-    pub(crate) fn new(agent: Agent, defaults: Effective) -> Sender {
+    pub(crate) fn new(agent: Agent, defaults: Effective, proxies: Proxies) -> Sender {
         Sender {
             agent,
             defaults,
+            proxies,
             reader: Reader::new(),
         }
+    }
+
+    /// The proxy for a URL, where it is another than the agent's. One that the program has set itself stays.
+    pub(crate) fn other_proxy(&self, uri: &Uri, settings: &Effective) -> Option<Option<Proxy>> {
+        let proxy = self.proxies.of(uri.scheme_str() == Some("https"));
+        let preset = self.proxies.preset();
+        (settings.proxy.as_ref() == preset && proxy != preset).then(|| proxy.cloned())
     }
 
     pub(crate) fn effective(&self, request: &Request<SendBody<'_>>) -> Effective {
@@ -195,12 +209,7 @@ impl Route<'_> {
         else {
             return Ok(response);
         };
-        // Its connection is free for the second attempt once the rest was read.
-        let _ = response
-            .into_body()
-            .with_config()
-            .limit(64 * 1024)
-            .read_to_vec();
+        drain(response);
         let answer = self.send(head, body, Some(lease.value()), None);
         tell(&lease, &answer, true);
         let response = answer?;
@@ -289,12 +298,16 @@ impl Route<'_> {
             Some(deadline) => Some(left(deadline).ok_or(ureq::Error::Timeout(Timeout::Global))?),
             None => None,
         };
-        if !self.settings.own && time.is_none() && leaves.is_none() {
+        let proxy = self.sender.other_proxy(request.uri(), &self.settings);
+        if !self.settings.own && time.is_none() && leaves.is_none() && proxy.is_none() {
             return self.sender.agent.run(request);
         }
-        let Some(settings) = request.middleware_config() else {
+        let Some(mut settings) = request.middleware_config() else {
             return Err(ureq::Error::ConnectionFailed);
         };
+        if let Some(proxy) = proxy {
+            settings = settings.proxy(proxy);
+        }
         let settings = settings
             .timeout_global(time)
             .redirect_auth_headers(RedirectAuthHeaders::Never);
@@ -342,6 +355,16 @@ impl Route<'_> {
         let until = deadline(self.shared.wait_time());
         self.deadline.map_or(until, |deadline| deadline.min(until))
     }
+}
+
+/// Reads the rest of an answer that nobody wants, so that its connection is free for the second attempt; not
+/// for long, since it may have no end.
+fn drain(response: Response<Body>) {
+    const MOST: u64 = 64 * 1024;
+    let until = deadline(Duration::from_millis(200));
+    let mut rest = response.into_body().into_reader().take(MOST);
+    let mut buffer = [0; 4096];
+    while left(until).is_some() && matches!(rest.read(&mut buffer), Ok(1..)) {}
 }
 
 /// The event of one call.

@@ -9,7 +9,10 @@ use self::{
     effective::Effective,
     hop::{Audit, Route, Sender, Token},
 };
-use crate::{client::Handle, host::Host};
+use crate::{
+    client::Handle,
+    host::{Host, proxy::Proxies},
+};
 use std::{
     fmt,
     sync::{Arc, OnceLock},
@@ -17,7 +20,7 @@ use std::{
 };
 use svcauth_core::{Code, Config, Error, Event, Secret, client::Call};
 use ureq::{
-    Agent, Body, SendBody,
+    Agent, Body, RequestExt, SendBody,
     config::{ConfigBuilder, RedirectAuthHeaders},
     http::{Request, Response, header::AUTHORIZATION},
     middleware::{Middleware, MiddlewareNext},
@@ -75,8 +78,8 @@ pub fn error_of(error: &ureq::Error) -> Option<&Error> {
 /// How the program changes the agent's settings.
 pub(crate) type Change = Box<dyn FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>>;
 
-/// The agent's settings, before the middleware.
-pub(crate) struct Settings(ConfigBuilder<AgentScope>);
+/// The agent's settings, before the middleware, and the proxies for the two schemes.
+pub(crate) struct Settings(ConfigBuilder<AgentScope>, Proxies);
 
 impl Settings {
     pub(crate) fn new(config: &Config, host: &Host, change: Option<Change>) -> Settings {
@@ -86,14 +89,15 @@ impl Settings {
         let proxies = &transport.proxies;
         let builder = Agent::config_builder()
             .tls_config(transport.tls.clone())
-            .proxy(proxies.https.clone().or_else(|| proxies.http.clone()))
+            .proxy(proxies.preset().cloned())
             .timeout_connect(Some(Duration::from_millis(config.timeouts.connect_ms)))
             .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE));
-        Settings(match change {
+        let builder = match change {
             Some(change) => change(builder),
             None => builder,
-        })
+        };
+        Settings(builder, proxies.clone())
     }
 }
 
@@ -140,7 +144,7 @@ pub(crate) fn new(handle: &Arc<Handle>, settings: Settings) -> Agent {
         .timeout_recv_body(config.timeouts().recv_body)
         .build()
         .new_agent();
-    let _ = sender.set(Sender::new(plain, Effective::of(config)));
+    let _ = sender.set(Sender::new(plain, Effective::of(config), settings.1));
     agent
 }
 
@@ -179,7 +183,14 @@ impl Middleware for Bearer {
                     "none"
                 };
                 let audit = Audit::new(shared, request.method(), request.uri());
-                let answer = next.handle(request);
+                let settings = sender.effective(&request);
+                let answer = match sender.other_proxy(request.uri(), &settings) {
+                    None => next.handle(request),
+                    Some(proxy) => match request.middleware_config() {
+                        Some(settings) => next.handle(settings.proxy(proxy).build()),
+                        None => Err(ureq::Error::ConnectionFailed),
+                    },
+                };
                 audit.tell(target(), kind, status(&answer), || (None, None), false);
                 answer
             }

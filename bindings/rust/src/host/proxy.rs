@@ -83,6 +83,11 @@ impl Proxies {
             self.http.as_ref()
         }
     }
+
+    /// What an agent for both schemes starts with: it has one proxy only.
+    pub(crate) fn preset(&self) -> Option<&Proxy> {
+        self.https.as_ref().or(self.http.as_ref())
+    }
 }
 
 fn parse(url: &str, member: &'static str, exceptions: &[String]) -> Result<Proxy, Error> {
