@@ -184,4 +184,22 @@ fn answers_that_are_none_are_told_apart() {
         )),
         SendFailure::Timeout
     );
+
+    // One interim answer after the other, and never one that is final.
+    let interim = accept(|mut stream| {
+        read_head(&mut stream);
+        while stream
+            .write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            .is_ok()
+        {}
+    });
+    let endless = failure(send(
+        format!("http://127.0.0.1:{interim}/"),
+        json!("none"),
+        100,
+    ));
+    assert!(
+        matches!(endless, SendFailure::TooLarge | SendFailure::Timeout),
+        "{endless:?}"
+    );
 }

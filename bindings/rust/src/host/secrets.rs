@@ -1,12 +1,12 @@
 //! Secrets: read anew each time the core asks, so that a change is seen.
 
-use crate::sync::lock;
+use crate::sync::{deadline, left, lock, wait_for};
 use std::{
-    collections::HashSet,
     env, fmt,
-    fs::File,
+    fs::{self, File},
     io::Read,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 use svcauth_core::{Secret, SecretBytes, config::SecretReference};
 use zeroize::Zeroize;
@@ -18,51 +18,69 @@ pub type SecretFunction =
 /// Reads secrets from where the configuration says.
 pub struct Secrets {
     function: Option<SecretFunction>,
-    /// The names that the function is busy with.
-    busy: Mutex<HashSet<String>>,
+    /// What is being read.
+    busy: Mutex<Vec<SecretReference>>,
+    freed: Condvar,
 }
 
 impl Secrets {
     /// The largest secret that is read, in bytes.
     pub const MOST_BYTES: u64 = 64 * 1024;
 
+    /// How long a reader waits for another one of the same secret.
+    const TURN: Duration = Duration::from_secs(2);
+
     /// Files, the environment and, where there is one, the function.
     pub fn new(function: Option<SecretFunction>) -> Secrets {
         Secrets {
             function,
             busy: Mutex::default(),
+            freed: Condvar::new(),
         }
     }
 
     /// Reads one secret; the error says why not, without any part of it.
     pub fn read(&self, reference: &SecretReference) -> Result<SecretBytes, String> {
         match reference {
-            SecretReference::File(path) => from_file(path),
+            SecretReference::File(path) => self.alone(reference, || from_file(path)),
             SecretReference::Env(name) => from_environment(name),
-            SecretReference::Callback(name) => self.ask_function(name),
+            SecretReference::Callback(name) => self.alone(reference, || self.ask_function(name)),
             SecretReference::Value(secret) => Ok(SecretBytes::from(secret.expose())),
             _ => Err("this kind of reference is not known here".into()),
         }
     }
 
-    /// A function that hangs is not called again for the same name: it would take one thread after another.
-    fn ask_function(&self, name: &str) -> Result<SecretBytes, String> {
-        struct Busy<'a>(&'a Secrets, &'a str);
-        impl Drop for Busy<'_> {
+    /// One reader at a time. A function that hangs, or a file on a server that is away, is not asked again: it
+    /// would take one thread after another.
+    fn alone(
+        &self,
+        reference: &SecretReference,
+        read: impl FnOnce() -> Result<SecretBytes, String>,
+    ) -> Result<SecretBytes, String> {
+        struct Turn<'a>(&'a Secrets, &'a SecretReference);
+        impl Drop for Turn<'_> {
             fn drop(&mut self) {
-                lock(&self.0.busy).remove(self.1);
+                lock(&self.0.busy).retain(|busy| busy != self.1);
+                self.0.freed.notify_all();
             }
         }
+        let until = deadline(Secrets::TURN);
+        let mut busy = lock(&self.busy);
+        while busy.contains(reference) {
+            let time = left(until).ok_or("reading it has not come back from the last time")?;
+            busy = wait_for(&self.freed, busy, time);
+        }
+        busy.push(reference.clone());
+        drop(busy);
+        let _turn = Turn(self, reference);
+        read()
+    }
+
+    fn ask_function(&self, name: &str) -> Result<SecretBytes, String> {
         let function = self
             .function
             .as_ref()
             .ok_or("the program gave no function for secrets")?;
-        if !lock(&self.busy).insert(name.to_owned()) {
-            return Err(
-                "the program's function for secrets has not come back from the last call".into(),
-            );
-        }
-        let _busy = Busy(self, name);
         match function(name) {
             Ok(secret) => Ok(SecretBytes::from(secret.expose())),
             Err(error) => Err(format!("the program's function for secrets says: {error}")),
@@ -79,13 +97,12 @@ impl fmt::Debug for Secrets {
 }
 
 fn from_file(path: &str) -> Result<SecretBytes, String> {
-    let file = File::open(path).map_err(|error| format!("it cannot be opened ({error})"))?;
-    // A pipe is read once only, and opening a terminal would wait for ever.
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Err("it is no regular file".into()),
-        Err(error) => return Err(format!("it cannot be examined ({error})")),
+    // A pipe is read once only, and opening one or a terminal would wait for ever.
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => return Err("it is no regular file".into()),
+        _ => {}
     }
+    let file = File::open(path).map_err(|error| format!("it cannot be opened ({error})"))?;
     let mut bytes = Vec::with_capacity(1024);
     let read = file.take(Secrets::MOST_BYTES + 1).read_to_end(&mut bytes);
     if read.is_ok() && bytes.len() as u64 <= Secrets::MOST_BYTES {
@@ -104,4 +121,58 @@ fn from_file(path: &str) -> Result<SecretBytes, String> {
 fn from_environment(name: &str) -> Result<SecretBytes, String> {
     let value = env::var_os(name).ok_or("it is not set")?;
     Ok(SecretBytes::from(value.into_encoded_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, thread, time::Instant};
+
+    fn ask(name: &str) -> SecretReference {
+        SecretReference::Callback(name.into())
+    }
+
+    #[test]
+    fn a_secret_that_hangs_takes_one_thread_and_others_are_read() {
+        let (open, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let (tell, told) = mpsc::channel();
+        let secrets = Arc::new(Secrets::new(Some(Arc::new(move |name| {
+            if name == "hangs" {
+                tell.send(()).unwrap();
+                let _ = lock(&gate).recv();
+            }
+            Ok(Secret::from(name))
+        }))));
+        let reader = Arc::clone(&secrets);
+        let hanging = thread::spawn(move || reader.read(&ask("hangs")));
+        told.recv().unwrap();
+        assert!(
+            secrets
+                .read(&ask("hangs"))
+                .unwrap_err()
+                .contains("not come back")
+        );
+        assert!(secrets.read(&ask("other")).is_ok());
+        drop(open);
+        assert!(hanging.join().unwrap().is_ok());
+    }
+
+    #[test]
+    fn who_comes_while_another_reads_the_same_waits_for_its_turn() {
+        let secrets = Arc::new(Secrets::new(Some(Arc::new(|name| {
+            thread::sleep(Duration::from_millis(20));
+            Ok(Secret::from(name))
+        }))));
+        let started = Instant::now();
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                let secrets = Arc::clone(&secrets);
+                thread::spawn(move || secrets.read(&ask("one")).is_ok())
+            })
+            .collect();
+        for reader in readers {
+            assert!(reader.join().unwrap() || started.elapsed() > Secrets::TURN);
+        }
+    }
 }
