@@ -21,14 +21,13 @@ pub struct Secrets {
     /// What is being read.
     busy: Mutex<Vec<SecretReference>>,
     freed: Condvar,
+    /// How long a reader waits for another one of the same secret.
+    turn: Duration,
 }
 
 impl Secrets {
     /// The largest secret that is read, in bytes.
     pub const MOST_BYTES: u64 = 64 * 1024;
-
-    /// How long a reader waits for another one of the same secret.
-    const TURN: Duration = Duration::from_secs(2);
 
     /// Files, the environment and, where there is one, the function.
     pub fn new(function: Option<SecretFunction>) -> Secrets {
@@ -36,6 +35,7 @@ impl Secrets {
             function,
             busy: Mutex::default(),
             freed: Condvar::new(),
+            turn: Duration::from_secs(2),
         }
     }
 
@@ -64,7 +64,7 @@ impl Secrets {
                 self.0.freed.notify_all();
             }
         }
-        let until = deadline(Secrets::TURN);
+        let until = deadline(self.turn);
         let mut busy = lock(&self.busy);
         while busy.contains(reference) {
             let time = left(until).ok_or("reading it has not come back from the last time")?;
@@ -126,53 +126,64 @@ fn from_environment(name: &str) -> Result<SecretBytes, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::mpsc, thread, time::Instant};
+    use crate::sync::FOREVER;
+    use std::{sync::mpsc, thread};
 
-    fn ask(name: &str) -> SecretReference {
-        SecretReference::Callback(name.into())
+    fn one() -> SecretReference {
+        SecretReference::Callback("one".into())
     }
 
-    #[test]
-    fn a_secret_that_hangs_takes_one_thread_and_others_are_read() {
-        let (open, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
+    /// Secrets from a function that tells of each call and comes back when it is let go.
+    fn secrets(turn: Duration) -> (Arc<Secrets>, mpsc::Receiver<()>, mpsc::Sender<()>) {
         let (tell, told) = mpsc::channel();
-        let secrets = Arc::new(Secrets::new(Some(Arc::new(move |name| {
-            if name == "hangs" {
+        let (open, gate) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let mut secrets = Secrets::new(Some(Arc::new(move |name| {
+            if name == "one" {
                 tell.send(()).unwrap();
                 let _ = lock(&gate).recv();
             }
             Ok(Secret::from(name))
-        }))));
+        })));
+        secrets.turn = turn;
+        (Arc::new(secrets), told, open)
+    }
+
+    #[test]
+    fn a_secret_that_hangs_takes_one_thread_and_others_are_read() {
+        let (secrets, told, open) = secrets(Duration::from_millis(1));
         let reader = Arc::clone(&secrets);
-        let hanging = thread::spawn(move || reader.read(&ask("hangs")));
+        let hanging = thread::spawn(move || reader.read(&one()));
         told.recv().unwrap();
+        let again = secrets.read(&one()).unwrap_err();
+        assert!(again.contains("not come back"), "{again}");
         assert!(
             secrets
-                .read(&ask("hangs"))
-                .unwrap_err()
-                .contains("not come back")
+                .read(&SecretReference::Callback("other".into()))
+                .is_ok()
         );
-        assert!(secrets.read(&ask("other")).is_ok());
         drop(open);
         assert!(hanging.join().unwrap().is_ok());
+        assert!(secrets.read(&one()).is_ok());
     }
 
     #[test]
     fn who_comes_while_another_reads_the_same_waits_for_its_turn() {
-        let secrets = Arc::new(Secrets::new(Some(Arc::new(|name| {
-            thread::sleep(Duration::from_millis(20));
-            Ok(Secret::from(name))
-        }))));
-        let started = Instant::now();
+        let (secrets, told, open) = secrets(FOREVER);
         let readers: Vec<_> = (0..4)
             .map(|_| {
                 let secrets = Arc::clone(&secrets);
-                thread::spawn(move || secrets.read(&ask("one")).is_ok())
+                thread::spawn(move || secrets.read(&one()).is_ok())
             })
             .collect();
+        for _ in 0..4 {
+            told.recv().unwrap();
+            // One at a time.
+            assert!(told.try_recv().is_err());
+            open.send(()).unwrap();
+        }
         for reader in readers {
-            assert!(reader.join().unwrap() || started.elapsed() > Secrets::TURN);
+            assert!(reader.join().unwrap());
         }
     }
 }
