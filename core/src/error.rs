@@ -132,11 +132,11 @@ pub struct OauthError {
 
 /// An error: a stable [`Code`], a sentence that says what to do, and what it is about.
 ///
-/// No secret is ever part of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// No secret is ever part of it. Its `Debug` is its `Display`, so that a `main` that returns it prints a sentence.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Inner {
     code: Code,
     message: Cow<'static, str>,
@@ -270,6 +270,12 @@ impl fmt::Display for Error {
             write!(f, "; the server says: {description}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
