@@ -298,6 +298,24 @@ fn a_users_token_is_passed_on_from_a_file_or_the_environment() {
 }
 
 #[test]
+fn a_call_that_was_to_be_a_users_is_not_made_in_the_services_name() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let stage = Stage::new();
+    stage.configure(json!({}));
+    for text in [&b""[..], b"\xff\xfe", b"two words"] {
+        let mut command = stage.command(&["call", &stage.node()]);
+        command.env("SVCAUTH_USER_TOKEN", OsStr::from_bytes(text));
+        let ended = command.output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        for part in ["SVCAUTH_USER_TOKEN", "secret_unavailable", "unset"] {
+            assert!(said.contains(part), "{part:?} is missing: {said}");
+        }
+    }
+    assert!(stage.lab.log_of(Service::Smd).is_empty());
+}
+
+#[test]
 fn a_bootstrap_token_is_spent_once_and_its_refresh_tokens_after_it() {
     let stage = Stage::new();
     let token = stage.lab.bootstrap_token("bss", &["read"]);

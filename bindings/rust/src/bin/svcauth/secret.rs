@@ -9,13 +9,15 @@ const MOST: u64 = 64 * 1024;
 
 /// The token of the user on whose behalf a call is made, where there is one.
 pub(crate) fn user_token(file: Option<&Path>) -> Result<Option<Secret>, Failure> {
-    let (text, place) = match (file, env::var(USER_TOKEN)) {
+    let (text, place) = match (file, env::var_os(USER_TOKEN)) {
         (Some(path), _) => (read(path)?, path.display().to_string()),
-        (None, Ok(text)) if !text.is_empty() => (
-            Some(Secret::from(text)),
+        // Set and empty is what a script makes of a token that it failed to get. That call was to be the
+        // user's, and is not made in the service's name instead.
+        (None, Some(text)) => (
+            text.into_string().ok().map(Secret::from),
             format!("environment variable {USER_TOKEN}"),
         ),
-        (None, _) => return Ok(None),
+        (None, None) => return Ok(None),
     };
     let usable = |token: &Secret| {
         !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic())
@@ -26,7 +28,8 @@ pub(crate) fn user_token(file: Option<&Path>) -> Result<Option<Secret>, Failure>
             Code::SecretUnavailable,
             place,
             "the user's token is empty or holds characters that no token has; put the token there, and nothing else",
-        )),
+        )
+        .with_advice("for a call in the service's own name leave out --user-token-file, and unset SVCAUTH_USER_TOKEN")),
     }
 }
 
