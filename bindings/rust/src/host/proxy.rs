@@ -2,7 +2,7 @@
 
 use std::env;
 use svcauth_core::{Code, Error, config};
-use ureq::Proxy;
+use ureq::{Proxy, http::Uri};
 
 /// The proxies for the two schemes.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,15 @@ impl Proxies {
                 })
             }
         }
+    }
+
+    /// Words that name the proxy which a request to `uri` goes through, without its password, to be put
+    /// behind the reason why nothing could be reached; empty where there is none.
+    pub fn on_the_way(&self, uri: &Uri) -> String {
+        self.of(uri.scheme_str() == Some("https"))
+            .filter(|proxy| !proxy.is_no_proxy(uri))
+            .map(|proxy| format!(" (through the proxy {}:{})", proxy.host(), proxy.port()))
+            .unwrap_or_default()
     }
 
     /// The proxy for a URL.

@@ -88,9 +88,16 @@ impl Transport {
             .map_err(|error| (SendFailure::Refused, format!("{error}")))?;
         Mark::expect(uri.clone());
         let sent = self
-            .run(request, uri, timeout)
+            .run(request, uri.clone(), timeout)
             .and_then(|response| read(response, max_bytes));
-        sent.map_err(|error| (failure(&error, Mark::is_reached()), describe(&error)))
+        sent.map_err(|error| {
+            let failure = failure(&error, Mark::is_reached());
+            let mut detail = describe(&error);
+            if failure == SendFailure::Refused {
+                detail += &self.proxies.on_the_way(&uri);
+            }
+            (failure, detail)
+        })
     }
 
     fn run(

@@ -286,9 +286,8 @@ fn send_once(
         request = request.header(name, value);
     }
     request = request.header(header::AUTHORIZATION, value);
-    let proxy = Proxies::new(&session.config.proxy)?
-        .of(url.is_https())
-        .cloned();
+    let proxies = Proxies::new(&session.config.proxy)?;
+    let proxy = proxies.of(url.is_https()).cloned();
     let started = Instant::now();
     let sent = match &sending.body {
         Some(body) => request
@@ -314,12 +313,17 @@ fn send_once(
             session
                 .output()
                 .step(&format!("{what} -> no answer ({took} ms)"));
-            Err(unanswered(&error, url))
+            let way = url
+                .as_str()
+                .parse()
+                .map(|uri| proxies.on_the_way(&uri))
+                .unwrap_or_default();
+            Err(unanswered(&error, url, &way))
         }
     }
 }
 
-fn unanswered(error: &ureq::Error, url: &Url) -> Failure {
+fn unanswered(error: &ureq::Error, url: &Url, way: &str) -> Failure {
     use ureq::Error::*;
     let (code, sentence) = match error {
         Timeout(_) => (
@@ -342,11 +346,11 @@ fn unanswered(error: &ureq::Error, url: &Url) -> Failure {
         }
         HostNotFound | ConnectionFailed => (
             Code::ConnectionFailed,
-            format!("cannot connect; check the address and that the service runs: {error}"),
+            format!("cannot connect; check the address and that the service runs: {error}{way}"),
         ),
         Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => (
             Code::ConnectionFailed,
-            format!("cannot connect; check the address and that the service runs: {cause}"),
+            format!("cannot connect; check the address and that the service runs: {cause}{way}"),
         ),
         BadUri(_) | Http(_) => (
             Code::InvalidArgument,
