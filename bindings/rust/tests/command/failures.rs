@@ -36,6 +36,12 @@ fn row<'a>(
     }
 }
 
+/// An address where nothing listens.
+fn closed() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
 fn run_rows(stage: &Stage, rows: &[Row<'_>]) {
     for Row {
         what,
@@ -277,6 +283,38 @@ fn what_the_caller_has_to_mend_ends_with_2() {
                 &["tls.ca_file", "gone.pem"],
             ),
             row(
+                "no such command",
+                |_| {},
+                &["tokn"],
+                2,
+                "invalid_argument",
+                &["'tokn'", "next: ", "'token'"],
+            ),
+            row(
+                "no URL",
+                |_| {},
+                &["call"],
+                2,
+                "invalid_argument",
+                &["<URL>", "next: usage: svcauth call"],
+            ),
+            row(
+                "no number",
+                |_| {},
+                &["token", "--wait", "soon"],
+                2,
+                "invalid_argument",
+                &["'soon'", "--wait", "next: "],
+            ),
+            row(
+                "contradicting options",
+                |_| {},
+                &["register", "--forget", "--delete"],
+                2,
+                "invalid_argument",
+                &["--forget", "--delete"],
+            ),
+            row(
                 "no example",
                 |_| {},
                 &["config", "example", "x"],
@@ -465,6 +503,32 @@ fn what_the_network_does_ends_with_4() {
                 &["http://127.0.0.1:", "cannot connect"],
             ),
             row(
+                "proxy away",
+                |stage| stage.configure(json!({ "proxy": format!("http://{}", closed()) })),
+                &["token"],
+                4,
+                "connection_failed",
+                &[
+                    "http://127.0.0.1:",
+                    "cannot connect",
+                    "through the proxy 127.0.0.1:",
+                ],
+            ),
+            row(
+                "proxy away, for a call",
+                |stage| {
+                    stage.configure(json!({
+                        "proxy": format!("http://{}", closed()),
+                        "issuer": null,
+                        "client": { "credentials": null, "static_token": { "file": "secret" } },
+                    }))
+                },
+                &["call", &stage.node()],
+                4,
+                "connection_failed",
+                &["/hsm/v2/State", "through the proxy 127.0.0.1:"],
+            ),
+            row(
                 "too slow",
                 |stage| {
                     stage.configure(json!({
@@ -489,7 +553,7 @@ fn what_the_network_does_ends_with_4() {
                 &["token"],
                 4,
                 "connection_broken",
-                &["/oauth2/token"],
+                &["/oauth2/token", "next: try again"],
             ),
             row(
                 "service away",
@@ -543,4 +607,16 @@ fn tls_that_does_not_verify_ends_with_4_and_is_mended_by_the_authority() {
         "the service's certificate is not verified either: {run:?}"
     );
     assert!(run.stderr.contains("tls_failed"), "{run:?}");
+}
+
+#[test]
+fn metadata_without_a_registration_endpoint_is_no_login_page() {
+    let stage = Stage::new();
+    stage.configure_registration(json!({ "endpoints": null }));
+    let run = stage.run(&["register"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(
+        run.stderr.contains("set endpoints.registration") && !run.stderr.contains("login page"),
+        "{run:?}"
+    );
 }

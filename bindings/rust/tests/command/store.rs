@@ -51,6 +51,25 @@ fn a_kill_at_any_moment_leaves_the_state_file_whole() {
 }
 
 #[test]
+fn whichever_command_comes_after_an_interrupted_registration_says_so() {
+    let stage = Stage::new();
+    stage.lab.faults().set(Endpoint::Register, Fault::hold());
+    stage.configure_registration(
+        json!({ "timeouts": { "request_s": 5, "store_s": 1, "wait_s": 60 } }),
+    );
+    let mut command = stage.command(&["register"]);
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    while stage.saved()["state"] != "intent" {
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.lab.reset();
+    let run = stage.run(&["token"]).ok();
+    assert!(run.stderr.contains("may be left over"), "{run:?}");
+}
+
+#[test]
 fn two_runs_at_once_register_one_client() {
     let stage = Stage::new();
     stage.lab.faults().set(Endpoint::Register, Fault::slow(100));

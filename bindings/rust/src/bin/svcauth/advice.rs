@@ -7,6 +7,8 @@ pub(crate) fn about(error: &Error) -> Option<String> {
     let advice = match (error.oauth(), error.code()) {
         (Some(oauth), Code::OauthError) => refused(&oauth.error, error.status()),
         (_, Code::ServerError | Code::RateLimited) => return Some(later(error)),
+        // Without a status it is sound metadata that lacks an endpoint, and the sentence says what to set.
+        (_, Code::MalformedAnswer) if error.status().is_none() => return None,
         (_, Code::MalformedAnswer | Code::UnexpectedRedirect | Code::UnexpectedStatus) => {
             "check that the URL is the server's own endpoint, not a login page or a proxy; `svcauth -vv` shows each \
              request"
@@ -18,6 +20,13 @@ pub(crate) fn about(error: &Error) -> Option<String> {
             "let the server's operator allow the scope for this client, or set require_scopes to false"
         }
         (_, Code::MissingTokenType) => "set allow_missing_token_type if this server is to be used",
+        (_, Code::InvalidExpiresIn | Code::InvalidAccessToken | Code::UnexpectedTokenType) => {
+            "show the server's operator this answer; `svcauth -vv` shows from which URL it came"
+        }
+        (_, Code::ConnectionBroken) => {
+            "try again, or use --wait SECONDS; if it stays, see that the URL's scheme and port are right, and the \
+             server's log"
+        }
         (_, Code::InvalidConfiguration) => {
             "see `svcauth config example` and `svcauth config schema`"
         }

@@ -52,21 +52,51 @@ fn run(arguments: &Arguments, output: &Output) -> Result<u8, Failure> {
     }
 }
 
-/// Help goes to stdout; what was not understood is the caller's fault, in JSON too where JSON was asked for.
+/// Help goes to stdout; what was not understood is the caller's fault and told as every failure is.
 fn not_understood(error: &clap::Error) -> ExitCode {
     let asked_for_help = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
-    if !asked_for_help && std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.to_string();
-        let sentence = text.lines().next().unwrap_or_default();
-        let sentence = sentence.trim_start_matches("error: ").to_owned();
-        let failure = Failure::from(Error::new(Code::InvalidArgument, sentence).at("arguments"));
-        Output::json().failure(&failure);
-        return ExitCode::from(failure.exit_code());
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let nothing_said = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if asked_for_help || nothing_said && !json {
+        // A closed pipe is all that can go wrong here.
+        let _ = error.print();
+        return ExitCode::from(if asked_for_help { 0 } else { 2 });
     }
-    // A closed pipe is all that can go wrong here.
-    let _ = error.print();
-    ExitCode::from(if asked_for_help { 0 } else { 2 })
+    let failure = if nothing_said {
+        misused("no command was given", "svcauth --help")
+    } else {
+        let (sentence, advice) = reworded(&error.to_string());
+        misused(sentence, advice)
+    };
+    Output::before_arguments(json).failure(&failure);
+    ExitCode::from(failure.exit_code())
+}
+
+fn misused(sentence: impl Into<String>, advice: impl Into<String>) -> Failure {
+    Failure::from(Error::new(Code::InvalidArgument, sentence.into())).with_advice(advice)
+}
+
+/// Paragraphs for people, as one sentence and what to do: the tip where there is one, else the usage.
+fn reworded(text: &str) -> (String, String) {
+    let paragraph = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n").map(paragraph);
+    let sentence = paragraphs.next().unwrap_or_default();
+    let sentence = sentence.trim_start_matches("error: ").to_owned();
+    let (mut tips, mut usage) = (Vec::new(), String::new());
+    for paragraph in paragraphs {
+        if let Some(tip) = paragraph.strip_prefix("tip: ") {
+            tips.push(tip.to_owned());
+        } else if let Some(line) = paragraph.strip_prefix("Usage: ") {
+            usage = line.to_owned();
+        }
+    }
+    let advice = match (tips.is_empty(), usage.is_empty()) {
+        (false, _) => tips.join("; "),
+        (true, false) => format!("usage: {usage}"),
+        (true, true) => "svcauth --help".to_owned(),
+    };
+    (sentence, advice)
 }

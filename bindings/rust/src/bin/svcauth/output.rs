@@ -50,9 +50,9 @@ impl Output {
     }
 
     /// For what goes wrong before the command line is understood.
-    pub(crate) fn json() -> Output {
+    pub(crate) fn before_arguments(json: bool) -> Output {
         Output {
-            json: true,
+            json,
             quiet: false,
             verbose: 0,
             colour: Colour {

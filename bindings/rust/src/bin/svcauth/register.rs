@@ -53,15 +53,6 @@ pub(crate) fn run(
         Event::AuthorizationAnswered { kind, .. } => Some(*kind),
         _ => None,
     });
-    if events
-        .iter()
-        .any(|event| matches!(event, Event::RegistrationInterrupted))
-    {
-        output.note(
-            "warning: an earlier run was interrupted between asking and saving; a client may be left over at the \
-             server: tell its operator",
-        );
-    }
     if options.update {
         update(&session)?;
     }

@@ -25,6 +25,9 @@ use svcauth::{
     host::Host,
 };
 
+const INTERRUPTED: &str = "warning: an earlier run was interrupted between asking and saving; a client may be left \
+                           over at the server: tell its operator";
+
 /// A configuration and what it takes to act on it.
 pub(crate) struct Session<'a> {
     pub(crate) config: Config,
@@ -270,6 +273,9 @@ impl<'a> Session<'a> {
                 }
                 Next::Event(event) => {
                     self.output.event(&event);
+                    if matches!(event, Event::RegistrationInterrupted) {
+                        self.output.note(INTERRUPTED);
+                    }
                     if let Event::RefreshFailed { error, .. }
                     | Event::RegistrationFailed { error, .. } = &event
                     {
