@@ -2,6 +2,7 @@
 
 use crate::stage::Stage;
 use serde_json::{Value, json};
+use svcauth_lab::Endpoint;
 
 #[test]
 fn stdout_is_clean_for_scripts() {
@@ -190,6 +191,40 @@ fn a_newcomer_gets_a_configuration_that_works() {
         .run_with(("SVCAUTH_CONFIG", "other.json"), &["token"])
         .ok();
     stage.run(&["-c", "other.json", "token"]).ok();
+}
+
+#[test]
+fn what_init_writes_means_the_same_in_every_folder() {
+    let stage = Stage::new();
+    let elsewhere = stage.directory.join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let issuer = stage.lab.issuer_url();
+    let endpoint = format!("{issuer}/oauth2/register");
+    let target = format!("smd={}/hsm/v2", stage.lab.smd_url());
+    let server = ["init", "--issuer", &issuer, "--target", &target];
+    let known = ["--client-id", "bss", "--secret-file", "secret"];
+    let new = [
+        "--register",
+        "--registration-endpoint",
+        &endpoint,
+        "--client-name",
+        "boot scripts",
+        "--store",
+        "state.json",
+    ];
+    for (options, file) in [(&known[..], "known.json"), (&new[..], "new.json")] {
+        stage
+            .run(&[&server[..], options, &["--output", file]].concat())
+            .ok();
+        let config = stage.directory.join(file);
+        let arguments = ["token", "-c", config.to_str().unwrap()];
+        stage.run(&arguments).ok();
+        let mut command = stage.command(&arguments);
+        let ended = command.current_dir(&elsewhere).output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    assert_eq!(stage.lab.stats().endpoint(Endpoint::Register).requests, 1);
+    assert_eq!(stage.saved()["registration"]["client_name"], "boot scripts");
 }
 
 #[cfg(unix)]

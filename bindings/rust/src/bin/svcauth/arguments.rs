@@ -99,7 +99,7 @@ Examples:
       --target smd=https://smd.example/hsm/v2 --scope read --audience smd
 
   # a client that registers itself; the registration is saved in svcauth.state.json
-  svcauth init --issuer https://hydra.example --register \\
+  svcauth init --issuer https://hydra.example --register --client-name bss \\
       --registration-endpoint https://hydra.example/oauth2/register \\
       --target smd=https://smd.example/hsm/v2 --scope read
 
@@ -131,6 +131,9 @@ pub(crate) struct InitOptions {
     /// The service registers itself
     #[arg(long)]
     pub(crate) register: bool,
+    /// What the server's operator sees this service called
+    #[arg(long, value_name = "NAME", requires = "register")]
+    pub(crate) client_name: Option<String>,
     /// Where clients register, if the issuer's metadata does not say (Hydra's does not)
     #[arg(long, value_name = "URL", requires = "register")]
     pub(crate) registration_endpoint: Option<String>,

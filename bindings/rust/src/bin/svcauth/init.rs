@@ -95,17 +95,20 @@ fn document(options: &InitOptions, questions: &Questions) -> Result<Start, Failu
         });
     }
     let mut metadata = json!({
-        "client_name": "svcauth",
         "grant_types": ["client_credentials"],
         "token_endpoint_auth_method": "client_secret_basic",
         "scope": options.scopes.join(" "),
     });
+    if let Some(name) = &options.client_name {
+        metadata["client_name"] = json!(name);
+    }
     if !options.audience.is_empty() {
         metadata["audience"] = json!(options.audience);
     }
     let store = options.store.clone();
     let store =
         store.unwrap_or_else(|| shown(&options.output.with_file_name("svcauth.state.json")));
+    let store = anywhere(&store);
     Ok(Start {
         issuer,
         endpoints: options
@@ -128,10 +131,20 @@ fn credential(options: &InitOptions, questions: &Questions) -> Result<Value, Fai
         Some(variable) => json!({ "env": variable }),
         None => {
             let what = "name of the file that holds the secret (not the secret)";
-            json!({ "file": questions.given(&options.secret_file, "--secret-file (or --secret-env)", what)? })
+            let file = questions.given(
+                &options.secret_file,
+                "--secret-file (or --secret-env)",
+                what,
+            )?;
+            json!({ "file": anywhere(&file) })
         }
     };
     Ok(json!({ "client_id": id, "client_secret": reference }))
+}
+
+/// The same file whatever folder a process is started in.
+fn anywhere(file: &str) -> String {
+    std::path::absolute(file).map_or_else(|_| file.to_owned(), |path| shown(&path))
 }
 
 fn target(url: &str, options: &InitOptions) -> Value {
