@@ -255,25 +255,48 @@ pub fn parts(text: &str) -> Option<Parts<'_>> {
 
 /// Why two readers might take `path` for different ones, if they might; what to do about it is part of it.
 pub(crate) fn ambiguity(path: &str) -> Option<&'static str> {
-    let is_hidden = |escape: &[u8]| {
-        matches!(
-            escape,
-            [b'%', b'2', b'f' | b'F' | b'e' | b'E']
-                | [b'%', b'5', b'c' | b'C']
-                | [b'%', b'0', b'0']
-        )
-    };
-    if path.as_bytes().windows(3).any(is_hidden) {
-        return Some(
-            "holds an encoded slash, backslash, dot or NUL, which never matches: remove it",
-        );
+    let bytes = path.as_bytes();
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
+        let escape = bytes.get(at + 1..).unwrap_or_default();
+        // Some readers decode twice.
+        let mut last = escape;
+        while let [b'2', b'5', rest @ ..] = last {
+            last = rest;
+        }
+        let Some(byte) = decoded(last) else { continue };
+        if matches!(byte, 0 | b'/' | b'\\' | b'.') {
+            return Some(
+                "holds an encoded slash, backslash, dot or NUL, which never matches: remove it",
+            );
+        }
+        if last.len() == escape.len() && (byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+            return Some(
+                "holds a letter, digit, - or _ that is encoded without need, which never matches: write it plain",
+            );
+        }
     }
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if path.split('/').any(is_dots) {
         return Some(
             "holds a dot segment (. or ..), which never matches: write the path without it",
         );
     }
     None
+}
+
+fn decoded(digits: &[u8]) -> Option<u8> {
+    let hex = |digit: Option<&u8>| char::from(*digit?).to_digit(16);
+    let (high, low) = (hex(digits.first())?, hex(digits.get(1))?);
+    u8::try_from(high << 4 | low).ok()
+}
+
+/// Whether it is a dot segment, for a reader that looks at what stands before a semicolon only as well.
+fn is_dots(segment: &str) -> bool {
+    let rest = segment.trim_start_matches('.');
+    matches!(segment.len() - rest.len(), 1 | 2)
+        && (rest.is_empty()
+            || rest.starts_with(';')
+            || rest.starts_with("%3B")
+            || rest.starts_with("%3b"))
 }
 
 const fn default_port(https: bool) -> u16 {
@@ -515,5 +538,38 @@ mod tests {
         assert_eq!(url.with_path("/c").unwrap().as_str(), "https://a.example/c");
         assert!(url.with_path("c").is_err());
         assert!(url.join_path("a b").is_err());
+    }
+
+    #[test]
+    fn a_path_that_two_readers_may_take_for_different_ones_is_ambiguous() {
+        for (path, ambiguous) in [
+            ("/", false),
+            ("/hsm/v2/State/Components/x0c0s0b0n0", false),
+            ("/a;b=c/..d/.e/...", false),
+            ("/a%20b/%C3%A9/%7Euser/a%3Bb/100%25", false),
+            ("/a/..", true),
+            ("/a/./b", true),
+            ("/a%2fb", true),
+            ("/a%5Cb", true),
+            ("/a%2E%2e/b", true),
+            ("/a%00", true),
+            // Some servers cut a segment at its semicolon before they look for dots.
+            ("/a/..;/b", true),
+            ("/a/..;x=y/b", true),
+            ("/a/.;/b", true),
+            ("/a/..%3B/b", true),
+            // Some decode twice.
+            ("/a%252fb", true),
+            ("/a/%252e%252E/b", true),
+            ("/a%25255cb", true),
+            // RFC 3986 section 6.2.2.2: the same as without the escape.
+            ("/hsm/v2/%49nventory", true),
+            ("/oauth2/t%6Fken", true),
+            ("/a%2Db", true),
+            ("/a%5fb", true),
+            ("/a%30", true),
+        ] {
+            assert_eq!(ambiguity(path).is_some(), ambiguous, "{path}");
+        }
     }
 }
