@@ -15,20 +15,14 @@ const SHORTEST_SECRET: usize = 4;
 /// A run of this many token characters, letters and digits mixed, is taken for a token.
 const TOKEN_LIKE: usize = 20;
 
-/// The secrets of one request, in every encoding in which a server may echo them.
+/// The secrets of one request, which a server may echo as they are or escaped in any way.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<Secret>);
 
 impl Secrets {
     pub(crate) fn add(&mut self, secret: &str) -> &mut Secrets {
         if secret.len() >= SHORTEST_SECRET {
-            let mut encoded = Buffer::default();
-            form::encode(&mut encoded, secret);
-            let json = crate::wire::json::Value::from(secret).to_json();
             self.one(secret.into());
-            self.one(encoded.into_string());
-            self.one(json[1..json.len() - 1].into());
-            crate::wire::buffer::wipe(json);
         }
         self
     }
@@ -63,10 +57,84 @@ impl Secrets {
         let starting = self
             .0
             .iter()
-            .map(Secret::expose)
-            .filter(|secret| text.starts_with(secret));
-        starting.map(str::len).max()
+            .filter_map(|secret| length_of(secret.expose(), text));
+        starting.max()
     }
+}
+
+/// How much of `text`, from its start, is `secret`: as it is, or escaped for a URL, a form, JSON or HTML.
+fn length_of(secret: &str, text: &str) -> Option<usize> {
+    if text.starts_with(secret) {
+        return Some(secret.len());
+    }
+    let mut rest = text;
+    for wanted in secret.chars() {
+        let plain = || rest.starts_with(wanted).then(|| wanted.len_utf8());
+        rest = rest.get(escaped(rest, wanted).or_else(plain)?..)?;
+    }
+    Some(text.len() - rest.len())
+}
+
+/// The length of the escape that `text` starts with, if it stands for `wanted`.
+fn escaped(text: &str, wanted: char) -> Option<usize> {
+    match text.as_bytes() {
+        [b'+', ..] if wanted == ' ' => Some(1),
+        [b'%', ..] => percent(text, wanted),
+        [b'\\', b'u', ..] => json(text, wanted),
+        [b'\\', ..] => {
+            let is_it = text.get(1..)?.starts_with(wanted);
+            is_it.then(|| 1 + wanted.len_utf8())
+        }
+        [b'&', ..] => html(text, wanted),
+        _ => None,
+    }
+}
+
+fn percent(text: &str, wanted: char) -> Option<usize> {
+    let mut length = 0;
+    for byte in wanted.encode_utf8(&mut [0; 4]).bytes() {
+        let digits = text.get(length..)?.strip_prefix('%')?.get(..2)?;
+        if number(digits, 16)? != u32::from(byte) {
+            return None;
+        }
+        length += 3;
+    }
+    Some(length)
+}
+
+fn json(text: &str, wanted: char) -> Option<usize> {
+    let mut length = 0;
+    for unit in wanted.encode_utf16(&mut [0; 2]) {
+        let digits = text.get(length..)?.strip_prefix("\\u")?.get(..4)?;
+        if number(digits, 16)? != u32::from(*unit) {
+            return None;
+        }
+        length += 6;
+    }
+    Some(length)
+}
+
+fn html(text: &str, wanted: char) -> Option<usize> {
+    const LONGEST: usize = 12;
+    let end = text.bytes().take(LONGEST).position(|byte| byte == b';')?;
+    let name = text.get(1..end)?;
+    let code = match name.strip_prefix('#') {
+        Some(hex) if hex.starts_with(['x', 'X']) => number(&hex[1..], 16)?,
+        Some(digits) => number(digits, 10)?,
+        None => u32::from(match name {
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "quot" => '"',
+            "apos" => '\'',
+            _ => return None,
+        }),
+    };
+    (code == u32::from(wanted)).then_some(end + 1)
+}
+
+fn number(digits: &str, radix: u32) -> Option<u32> {
+    u32::from_str_radix(digits, radix).ok()
 }
 
 /// A text that the server wrote for people, at most `limit` characters of it.
@@ -283,6 +351,40 @@ mod tests {
                 !excerpt(said.as_bytes(), 100, &secrets()).contains("s3cr3t"),
                 "{said}"
             );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_however_the_one_who_echoes_it_has_escaped_it() {
+        for said in [
+            // percent, in either case, and with a space as such
+            "s3cr3t%20%2f%25%2b%22%c3%a9",
+            "s3cr3t%20/%25%2B%22%C3%A9",
+            "%73%33%63%72%33%74%20%2F%25%2B%22%C3%A9",
+            // JSON, as Go, PHP and Python write it
+            r#"s3cr3t /%+\"\u00e9"#,
+            r#"s3cr3t \/%+\"\u00E9"#,
+            r#"s3cr3t /%\u002b\u0022\u00e9"#,
+            // HTML
+            "s3cr3t /%+&#34;&#233;",
+            "s3cr3t &#x2F;%&#43;&#x22;&#xe9;",
+        ] {
+            let said = format!("got {said}, sorry");
+            for shown in [
+                text(&said, 200, &secrets()),
+                excerpt(said.as_bytes(), 200, &secrets()),
+            ] {
+                assert_eq!(shown, "got [secret], sorry", "{said}");
+            }
+        }
+        let mut other = Secrets::default();
+        other.add("a&b<c>'d\u{1f600}\\e");
+        for said in [
+            "a\\u0026b\\u003cc\\u003e\\u0027d\\ud83d\\ude00\\\\e",
+            "a&amp;b&lt;c&gt;&apos;d\u{1f600}\\e",
+            "a&amp;b&lt;c&gt;&#39;d&#128512;&#92;e",
+        ] {
+            assert_eq!(text(said, 200, &other), "[secret]", "{said}");
         }
     }
 
