@@ -206,6 +206,10 @@ fn read(
         },
     };
     let client_id = text(client_id, "client_id")?.ok_or(("client_id", "there is no client id"))?;
+    // It is shown and logged wherever the client is spoken of.
+    if client_id.chars().any(char::is_control) {
+        return Err(("client_id", "the client id holds a control character"));
+    }
     let expires_at = match expires_at {
         None | Some(Value::Null) => None,
         Some(value) => Some(point_in_time(&value).ok_or((

@@ -172,6 +172,24 @@ fn an_answer_that_names_no_client_is_an_error_without_secrets() {
 }
 
 #[test]
+fn a_client_id_that_would_write_on_a_terminal_or_break_a_line_is_refused() {
+    for id in [
+        "bss\\u001b[2J",
+        "bss\\r\\nX: y",
+        "bss\\u009b2J",
+        "bss\\u007f",
+    ] {
+        let error = register(&format!(r#"{{"client_id":"{id}"}}"#)).unwrap_err();
+        assert_eq!(
+            (error.code(), error.member()),
+            (Code::MalformedAnswer, Some("client_id")),
+            "{id}"
+        );
+    }
+    assert!(register(r#"{"client_id":"b\u00e9s s"}"#).is_ok());
+}
+
+#[test]
 fn the_management_uri_is_trusted_by_its_origin() {
     let allowed = [Origin::parse("http://127.0.0.1:4444").unwrap()];
     let admin = "http://127.0.0.1:4445/admin/clients";

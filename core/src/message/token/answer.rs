@@ -259,7 +259,8 @@ fn seconds(value: Option<&Value>) -> Result<Option<u64>, ()> {
     }
 }
 
-/// The words of a text, or of an array of texts; a text with a control character holds none.
+/// The words of a text, or of an array of texts. A control character, which would end a line of a log or steer a
+/// terminal, is no part of a word.
 fn scopes(value: Option<Value>) -> Result<Option<Vec<String>>, ()> {
     let mut scopes = Vec::new();
     match value {
@@ -271,7 +272,7 @@ fn scopes(value: Option<Value>) -> Result<Option<Vec<String>>, ()> {
         }
         Some(value) => {
             let text = value.into_string().ok_or(())?;
-            let odd = |byte: u8| byte <= b' ' || byte == 0x7f;
+            let odd = |byte: u8| byte <= b' ' || byte >= 0x7f;
             match text.bytes().any(odd) || text.is_empty() {
                 true => add_words(&mut scopes, &text)?,
                 false => scopes.push(text),
@@ -282,7 +283,7 @@ fn scopes(value: Option<Value>) -> Result<Option<Vec<String>>, ()> {
 }
 
 fn add_words(words: &mut Vec<String>, text: &str) -> Result<(), ()> {
-    if text.bytes().any(|byte| byte.is_ascii_control()) {
+    if text.chars().any(char::is_control) {
         return Err(());
     }
     words.extend(

@@ -151,7 +151,7 @@ impl TokenAnswer {
                 absolute: false,
             },
             Some(until) if until > received && until - received <= TEN_YEARS => Lifetime {
-                ms: (until * 1000).saturating_sub(received_wall_ms),
+                ms: until.saturating_mul(1000).saturating_sub(received_wall_ms),
                 absolute: true,
             },
             _ => Lifetime {

@@ -257,6 +257,15 @@ fn a_lifetime_is_a_duration_a_point_in_time_or_the_default() {
         (Some(3600), 5_000, duration(3600)),
         (Some(3600), 0, duration(3600)),
         (Some(u64::MAX), 0, default),
+        // A clock that a host got wrong.
+        (
+            Some(u64::MAX / 1000 + 3600),
+            u64::MAX,
+            Lifetime {
+                ms: 0,
+                absolute: true,
+            },
+        ),
     ] {
         let mut answer = parse(r#"{"access_token":"a","token_type":"Bearer"}"#).unwrap();
         answer.expires_in = expires_in;
@@ -353,6 +362,16 @@ fn each_member_of_the_wrong_kind_has_its_code() {
         ),
         (
             r#"{"access_token":"a","token_type":"Bearer","scope":["a",1]}"#,
+            Code::MalformedAnswer,
+            Some("scope"),
+        ),
+        (
+            r#"{"access_token":"a","token_type":"Bearer","scope":"a\u009b2J"}"#,
+            Code::MalformedAnswer,
+            Some("scope"),
+        ),
+        (
+            r#"{"access_token":"a","token_type":"Bearer","scope":["a\u009b2J"]}"#,
             Code::MalformedAnswer,
             Some("scope"),
         ),

@@ -129,7 +129,9 @@ impl Output {
             .filter(|(name, value)| *name != "event" && !value.is_null())
         {
             match value {
-                serde_json::Value::String(text) if !text.contains(char::is_whitespace) => {
+                serde_json::Value::String(text)
+                    if !text.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+                {
                     line += &format!(" {name}={text}");
                 }
                 other => line += &format!(" {name}={other}"),
