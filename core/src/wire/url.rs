@@ -89,6 +89,11 @@ impl Url {
         &self.text
     }
 
+    /// The text up to the query, which may hold what nobody should see: for errors and logs.
+    pub fn without_query(&self) -> &str {
+        &self.text[..self.path_end]
+    }
+
     /// Scheme, host and port.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -419,6 +424,8 @@ mod tests {
             assert_eq!(url.origin().to_string(), origin, "{text}");
             assert_eq!(url.path(), path, "{text}");
             assert_eq!(url.query(), query, "{text}");
+            let before_query = text.split('?').next().unwrap();
+            assert_eq!(url.without_query(), before_query, "{text}");
             let borrowed = parts(text).unwrap();
             assert_eq!((borrowed.path, borrowed.query), (path, query), "{text}");
             assert!(borrowed.is_of(url.origin()), "{text}");
