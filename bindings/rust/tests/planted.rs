@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use svcauth::{Client, UserToken};
-use svcauth_lab::{Endpoint, Fault, KeyFetch, LabConfig, SmdConfig};
+use svcauth_lab::{Endpoint, Fault, KeyFetch, LabConfig, SmdConfig, merge_patch};
 use tracing::{Event, Metadata, Subscriber, field::Field, span};
 
 static SEEN: Mutex<String> = Mutex::new(String::new());
@@ -97,7 +97,7 @@ fn no_secret_is_printed_anywhere_at_any_level() {
     let make = |patch| {
         let builder = Client::builder().events(heard.listener());
         let mut patch_with_tls = json!({ "tls": tls });
-        merge(&mut patch_with_tls, patch);
+        merge_patch(&mut patch_with_tls, patch);
         build(builder, &lab, patch_with_tls)
     };
 

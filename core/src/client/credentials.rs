@@ -257,12 +257,13 @@ impl Credentials {
     /// The server took this pair: it comes first from now on.
     pub(crate) fn accepted(&mut self, (position, _): Tried, io: &mut Io) {
         if position != self.preferred
-            && let Some(pair) = self.pairs.get(position) {
-                self.preferred = position;
-                io.event(Event::CredentialPromoted {
-                    client_id: pair.client_id.clone(),
-                    position,
-                });
-            }
+            && let Some(pair) = self.pairs.get(position)
+        {
+            self.preferred = position;
+            io.event(Event::CredentialPromoted {
+                client_id: pair.client_id.clone(),
+                position,
+            });
+        }
     }
 }

@@ -99,7 +99,10 @@ impl Registration {
     /// # Errors
     /// As [`AuthorizationAnswer::of`]'s.
     pub fn authorization_answer(&self, response: &Response) -> Result<AuthorizationAnswer, Error> {
-        let secrets = secrets(self.registration_access_token.as_ref(), self.client_secret.as_ref());
+        let secrets = secrets(
+            self.registration_access_token.as_ref(),
+            self.client_secret.as_ref(),
+        );
         read(response, None, &secrets)
     }
 }
@@ -181,7 +184,10 @@ impl Exchange for AuthorizationRequest<'_> {
 
 fn secrets(registration_access_token: Option<&Secret>, client_secret: Option<&Secret>) -> Secrets {
     let mut secrets = Secrets::default();
-    for secret in [registration_access_token, client_secret].into_iter().flatten() {
+    for secret in [registration_access_token, client_secret]
+        .into_iter()
+        .flatten()
+    {
         secrets.add(secret.expose());
     }
     secrets

@@ -14,7 +14,7 @@ use svcauth::{
     core::client::{Outcome, StoreOperation},
     host::store::FileStore,
 };
-use svcauth_lab::{Lab, LabConfig};
+use svcauth_lab::{Lab, LabConfig, merge_patch};
 use tempfile::TempDir;
 
 /// How every secret begins that the demo makes up, so that it is found wherever it does not belong.
@@ -50,7 +50,7 @@ impl Place {
             "timeouts": { "connect_s": 60, "request_s": 60, "wait_s": 60 },
             "proxy": "none",
         });
-        merge(&mut document, patch);
+        merge_patch(&mut document, patch);
         document
     }
 
@@ -93,7 +93,7 @@ impl Place {
         let file = self.write("client-secret", &secret)?;
         let credentials = json!([{ "client_id": "bss", "client_secret": { "file": file } }]);
         let mut document = self.document(json!({ "client": { "credentials": credentials } }));
-        merge(&mut document, patch);
+        merge_patch(&mut document, patch);
         self.start_bss(act, &document)
     }
 
@@ -162,19 +162,4 @@ pub(crate) fn readable(value: &Value) -> String {
         format!("  \"{name}\": {member}")
     });
     format!("{{\n{}\n}}", lines.collect::<Vec<_>>().join(",\n"))
-}
-
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (name, value) in patch {
-                if value.is_null() {
-                    into.remove(&name);
-                } else {
-                    merge(into.entry(name).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (into, patch) => *into = patch,
-    }
 }

@@ -14,10 +14,11 @@ use http::header::{
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::fault::{Action, Answer};
+use crate::merge_patch;
 use crate::service::{Endpoint, Service};
 use crate::stats::{Caller, LogEntry, now_ms};
 use crate::world::World;
@@ -134,9 +135,9 @@ async fn act(action: Action, router: Router, request: Request<Body>) -> Result<R
         Action::Merge(patch) => {
             let (parts, body) = collect(route(router, request).await).await;
             let body = match serde_json::from_slice(&body) {
-                Ok(Value::Object(mut members)) => {
-                    merge(&mut members, patch);
-                    Bytes::from(Value::Object(members).to_string())
+                Ok(mut document @ Value::Object(_)) => {
+                    merge_patch(&mut document, Value::Object(patch));
+                    Bytes::from(document.to_string())
                 }
                 _ => body,
             };
@@ -155,21 +156,6 @@ async fn collect(response: Response) -> (http::response::Parts, Bytes) {
         .map(|collected| collected.to_bytes())
         .unwrap_or_default();
     (parts, body)
-}
-
-/// JSON Merge Patch (RFC 7396).
-fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
-    for (name, value) in patch {
-        match (value, target.get_mut(&name)) {
-            (Value::Null, _) => {
-                target.remove(&name);
-            }
-            (Value::Object(patch), Some(Value::Object(target))) => merge(target, patch),
-            (value, _) => {
-                target.insert(name, value);
-            }
-        }
-    }
 }
 
 fn literal(answer: Answer) -> Response {
@@ -218,17 +204,6 @@ impl hyper::body::Body for HalfBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_merge_patch_replaces_adds_and_removes_members() {
-        let mut target = json!({ "a": 1, "b": { "c": 2, "d": 3 } });
-        let patch = json!({ "a": null, "b": { "c": "x" }, "e": [1] });
-        if let (Value::Object(target), Value::Object(patch)) = (&mut target, patch) {
-            merge(target, patch);
-        }
-        assert_eq!(target, json!({ "b": { "c": "x", "d": 3 }, "e": [1] }));
-    }
 
     #[test]
     fn a_literal_answer_with_impossible_parts_is_still_an_answer() {

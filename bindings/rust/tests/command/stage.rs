@@ -4,13 +4,11 @@ use serde_json::{Value, json};
 use std::{
     env, fs,
     path::PathBuf,
-    process::{self, Command, Stdio},
-    sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    process::{Command, Stdio},
+    sync::Mutex,
 };
-use svcauth_lab::{Lab, LabConfig};
+use svcauth_lab::{Lab, LabConfig, merge_patch};
+use tempfile::TempDir;
 
 /// Distinct, so that it is found wherever it does not belong.
 pub(crate) const SECRET: &str = "planted-client-secret-Vw3";
@@ -18,6 +16,8 @@ pub(crate) const SECRET: &str = "planted-client-secret-Vw3";
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) directory: PathBuf,
+    /// Removes the directory.
+    _temporary: TempDir,
     /// What must not be seen, besides all tokens.
     planted: Mutex<Vec<String>>,
 }
@@ -50,15 +50,14 @@ impl Stage {
     }
 
     pub(crate) fn with(config: LabConfig) -> Stage {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory = env::temp_dir().join(format!("svcauth-command-{}-{number}", process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = temporary.path().to_owned();
         let lab = Lab::start(config);
         lab.add_client("bss", SECRET, "read");
         let stage = Stage {
             lab,
             directory,
+            _temporary: temporary,
             planted: Mutex::new(vec![SECRET.into()]),
         };
         stage.write("secret", SECRET);
@@ -88,7 +87,7 @@ impl Stage {
             "targets": { "smd": { "urls": [format!("{}/hsm/v2", self.lab.smd_url())], "scopes": ["read"] } },
             "schedule": { "backoff_initial_s": 0.1, "backoff_max_s": 0.2 },
         });
-        merge(&mut document, patch);
+        merge_patch(&mut document, patch);
         self.write("svcauth.json", &document.to_string());
     }
 
@@ -105,7 +104,7 @@ impl Stage {
             } } },
             "store": { "file": "state.json" },
         });
-        merge(&mut document, patch);
+        merge_patch(&mut document, patch);
         self.configure(document);
     }
 
@@ -188,26 +187,5 @@ impl Stage {
             .unwrap_or_default();
         let bytes = Base64UrlUnpadded::decode_vec(value).unwrap();
         serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (name, value) in patch {
-                if value.is_null() {
-                    into.remove(&name);
-                } else {
-                    merge(into.entry(name).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (into, patch) => *into = patch,
     }
 }

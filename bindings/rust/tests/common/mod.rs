@@ -5,15 +5,13 @@ use serde_json::{Value, json};
 use std::{
     io::Read,
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::Path,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use svcauth::{Builder, Client, Config, Event};
-use svcauth_lab::{Lab, LabConfig};
+use svcauth_lab::{Lab, LabConfig, merge_patch};
+use tempfile::TempDir;
 
 /// Distinct, so that it is found wherever it does not belong.
 pub const SECRET: &str = "planted-client-secret-Xq7";
@@ -33,23 +31,8 @@ pub fn document(lab: &Lab, patch: Value) -> Value {
         "targets": { "smd": { "urls": [format!("{}/hsm/v2", lab.smd_url())], "scopes": ["read"] } },
         "proxy": "none",
     });
-    merge(&mut document, patch);
+    merge_patch(&mut document, patch);
     document
-}
-
-pub fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (name, value) in patch {
-                if value.is_null() {
-                    into.remove(&name);
-                } else {
-                    merge(into.entry(name).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (into, patch) => *into = patch,
-    }
 }
 
 pub fn config(document: &Value) -> Config {
@@ -143,38 +126,24 @@ pub fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// A directory of its own, gone with the value.
-pub struct Directory(PathBuf);
+pub struct Directory(TempDir);
 
 impl Directory {
     pub fn new() -> Directory {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "svcauth-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Directory(path)
+        Directory(tempfile::tempdir().unwrap())
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     pub fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
+        self.path().join(name).to_str().unwrap().to_owned()
     }
 
     pub fn write(&self, name: &str, content: &str) -> String {
         let path = self.file(name);
         std::fs::write(&path, content).unwrap();
         path
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
