@@ -4,11 +4,11 @@ use crate::{
     agent,
     client::Client,
     events::{Events, Listener},
-    host::{Host, secrets::SecretFunction},
-    shared::{Shared, now},
+    host::{Clock, Host, secrets::SecretFunction},
+    shared::Shared,
 };
-use std::{fmt, fs::File, io::Read, path::Path, sync::Arc, time::Instant};
-use svcauth_core::{Client as Core, Code, Config, Error, Event, Secret, client::Capabilities};
+use std::{fmt, fs::File, io::Read, path::Path, sync::Arc};
+use svcauth_core::{Client as Core, Code, Config, Error, Event, Secret};
 use ureq::{config::ConfigBuilder, typestate::AgentScope};
 
 /// Makes a [`Client`]; every setting is optional.
@@ -77,15 +77,9 @@ impl Builder {
     /// # Errors
     /// As [`Client::open`].
     pub fn build(self, config: Config) -> Result<Client, Error> {
-        let started = Instant::now();
-        let host = Host::new(&config, self.secrets.clone())?;
+        let clock = Clock::start();
+        let host = Host::new(&config, self.secrets)?;
         let settings = agent::Settings::new(&config, &host, self.agent);
-        let mut capabilities = Capabilities::none();
-        capabilities.secret_files = true;
-        capabilities.secret_env = true;
-        capabilities.secret_callback = self.secrets.is_some();
-        capabilities.durable_store = config.store.is_some();
-        capabilities.client_certificate = true;
         let seed = match self.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| {
@@ -95,8 +89,8 @@ impl Builder {
                 )
             })?,
         };
-        let core = Core::new(config, capabilities, seed, now(started))?;
-        let shared = Shared::new(core, host, Events::new(self.listener), started);
+        let core = Core::new(config, host.capabilities(), seed, clock.now())?;
+        let shared = Shared::new(core, host, Events::new(self.listener), clock);
         Ok(Client::from_parts(Arc::new(shared), settings))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     cell::{Answer, Cell, Held, Waiter},
     driver::Driver,
     events::Events,
-    host::Host,
+    host::{Clock, Host},
     lease::Lease,
     names::Names,
     sync::{deadline, left, lock, wait_for},
@@ -21,7 +21,7 @@ use std::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use svcauth_core::{
     Client as Core, Code, Config, Error, Event, Now,
@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     users: Mutex<HashMap<(TargetId, SubjectId), Arc<Cell>>>,
     /// Why the last attempt failed, by the target's name.
     failures: Mutex<HashMap<String, Error>>,
-    started: Instant,
+    clock: Clock,
     closed: AtomicBool,
     /// How many operations on the store are under way.
     storing: Mutex<usize>,
@@ -74,7 +74,7 @@ impl Drop for Storing {
 }
 
 impl Shared {
-    pub(crate) fn new(core: Core, host: Host, events: Events, started: Instant) -> Shared {
+    pub(crate) fn new(core: Core, host: Host, events: Events, clock: Clock) -> Shared {
         let config = Arc::clone(core.config());
         Shared {
             calls: ArcSwap::new(core.calls()),
@@ -92,7 +92,7 @@ impl Shared {
                 .collect(),
             users: Mutex::default(),
             failures: Mutex::default(),
-            started,
+            clock,
             closed: AtomicBool::new(false),
             storing: Mutex::default(),
             stored: Condvar::new(),
@@ -123,11 +123,7 @@ impl Shared {
     }
 
     pub(crate) fn mono_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
-    }
-
-    fn now(&self) -> Now {
-        now(self.started)
+        self.clock.mono_ms()
     }
 
     /// One call into the core and all that follows from it.
@@ -135,9 +131,9 @@ impl Shared {
         let mut tasks = Vec::new();
         let (result, start_driver) = {
             let mut core = lock(&self.core);
-            let result = call(&mut core, self.now());
+            let result = call(&mut core, self.clock.now());
             let start_driver = loop {
-                match core.poll(self.now()) {
+                match core.poll(self.clock.now()) {
                     Output::Task(task) => {
                         let storing = matches!(task.kind, TaskKind::Store { .. });
                         tasks.push((task, storing.then(|| Storing::new(self))));
@@ -318,12 +314,8 @@ impl Shared {
     }
 
     fn hold(&self, lease: svcauth_core::client::Lease) -> Arc<Held> {
-        let ask_at = self
-            .started
-            .checked_add(Duration::from_millis(lease.ask_at_ms()))
-            .unwrap_or(self.started);
         Arc::new(Held {
-            ask_at,
+            ask_at: self.clock.instant(lease.ask_at_ms()),
             lease: Some(lease),
         })
     }
@@ -419,16 +411,6 @@ impl Shared {
             let message = "no token in time; check the server, or wait longer (timeouts.wait_s)";
             Error::new(Code::Timeout, message).at(format!("targets.{name}"))
         })
-    }
-}
-
-pub(crate) fn now(started: Instant) -> Now {
-    let wall = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Now {
-        mono_ms: started.elapsed().as_millis() as u64,
-        wall_ms: wall.as_millis() as u64,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Programs need none of this. It is public for those that drive the [core](crate::core) themselves and want
 //! the same TLS, proxies, files and errors.
 
+mod clock;
 pub mod proxy;
 pub mod secrets;
 pub mod store;
@@ -17,8 +18,10 @@ use self::{
 use std::time::Duration;
 use svcauth_core::{
     Config, Error, SecretBytes,
-    client::{Outcome, SendFailure, TaskKind},
+    client::{Capabilities, Outcome, SendFailure, TaskKind},
 };
+
+pub use clock::Clock;
 
 /// Answers each [task](TaskKind) of the core. May be shared between threads.
 #[derive(Debug)]
@@ -50,6 +53,17 @@ impl Host {
     /// What requests to the authorization server go through.
     pub fn transport(&self) -> &Transport {
         &self.transport
+    }
+
+    /// What it can do, for [`Client::new`](svcauth_core::Client::new).
+    pub fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::none();
+        capabilities.secret_files = true;
+        capabilities.secret_env = true;
+        capabilities.secret_callback = self.secrets.has_function();
+        capabilities.durable_store = self.store.is_some();
+        capabilities.client_certificate = true;
+        capabilities
     }
 
     /// Does one task and waits for its end.

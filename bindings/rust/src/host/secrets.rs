@@ -39,6 +39,10 @@ impl Secrets {
         }
     }
 
+    pub(super) fn has_function(&self) -> bool {
+        self.function.is_some()
+    }
+
     /// Reads one secret; the error says why not, without any part of it.
     pub fn read(&self, reference: &SecretReference) -> Result<SecretBytes, String> {
         match reference {

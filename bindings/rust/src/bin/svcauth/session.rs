@@ -8,21 +8,21 @@ use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use svcauth::{
     Code, Config, Error, Event,
     core::{
         Client, Now,
         client::{
-            Capabilities, Lease, LeaseState, Outcome, Output as Next, RegistrationState, Rejection,
-            State, StoreOperation, Subject, TargetId, Task, TaskKind,
+            Lease, LeaseState, Outcome, Output as Next, RegistrationState, Rejection, State,
+            StoreOperation, Subject, TargetId, Task, TaskKind,
         },
         config::SecretReference,
         message::Registration,
         wire::{Request, Response},
     },
-    host::Host,
+    host::{Clock, Host},
 };
 
 const INTERRUPTED: &str = "warning: an earlier run was interrupted between asking and saving; a client may be left \
@@ -34,7 +34,7 @@ pub(crate) struct Session<'a> {
     pub(crate) client: Client,
     pub(crate) path: PathBuf,
     host: Host,
-    started: Instant,
+    clock: Clock,
     /// How long failures that may pass are tried again.
     patience: Option<Duration>,
     output: &'a Output,
@@ -67,25 +67,20 @@ impl<'a> Session<'a> {
     ) -> Result<Session<'a>, Failure> {
         let patience = common.wait.map(seconds).transpose()?;
         let host = Host::new(&config, None)?;
-        let mut capabilities = Capabilities::none();
-        capabilities.secret_files = true;
-        capabilities.secret_env = true;
-        capabilities.durable_store = config.store.is_some();
-        capabilities.client_certificate = true;
-        let started = Instant::now();
+        let clock = Clock::start();
         // The seed spreads the attempts of services that run for long; here there is nothing to spread.
         let client = Client::new(
             config.clone(),
-            capabilities,
+            host.capabilities(),
             u64::from(std::process::id()),
-            now(started),
+            clock.now(),
         )?;
         Ok(Session {
             config,
             client,
             path,
             host,
-            started,
+            clock,
             patience,
             output,
             events: Vec::new(),
@@ -251,7 +246,7 @@ impl<'a> Session<'a> {
     }
 
     fn now(&self) -> Now {
-        now(self.started)
+        self.clock.now()
     }
 
     fn deadline(&self) -> Instant {
@@ -352,16 +347,6 @@ pub(crate) fn seconds(number: f64) -> Result<Duration, Failure> {
             let sentence = "must be a number of seconds between 0 and 86400";
             Failure::new(Code::InvalidArgument, number.to_string(), sentence)
         })
-}
-
-fn now(started: Instant) -> Now {
-    let wall = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Now {
-        mono_ms: started.elapsed().as_millis() as u64,
-        wall_ms: wall.as_millis() as u64,
-    }
 }
 
 fn describe(kind: &TaskKind) -> String {
