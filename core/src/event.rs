@@ -187,7 +187,7 @@ pub enum Event {
         /// The target.
         target: String,
     },
-    /// A call was made. Made by the host; the audit trail.
+    /// A call was made: the audit trail. Made by the host, with [`Calls::event`](crate::client::Calls::event).
     Call {
         /// The target; none where the URL belongs to none.
         target: Option<String>,

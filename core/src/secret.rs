@@ -43,6 +43,11 @@ impl Secret {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The text itself, for a type that wipes it.
+    pub(crate) fn into_inner(mut self) -> String {
+        core::mem::take(&mut self.0)
+    }
 }
 
 impl PartialEq for Secret {

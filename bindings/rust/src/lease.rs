@@ -41,10 +41,16 @@ impl Lease {
             .expect("nothing is borrowed from an empty cell")
     }
 
-    /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1).
+    /// The access token.
     #[inline]
     pub fn value(&self) -> &str {
         self.core().value()
+    }
+
+    /// The value of the Authorization field: `Bearer ` and the token (RFC 6750 section 2.1).
+    #[inline]
+    pub fn authorization(&self) -> &str {
+        self.core().authorization()
     }
 
     /// Names the token without telling it: the same in every process.

@@ -239,7 +239,7 @@ impl Shared {
     /// Reports a rejected lease where the call is not made again.
     pub(crate) fn report(self: &Arc<Shared>, target: TargetId, subject: Subject<'_>, id: LeaseId) {
         self.turn(|core, now| {
-            core.reject(target, subject, id, now);
+            core.report(target, subject, id, now);
         });
     }
 

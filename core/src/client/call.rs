@@ -1,11 +1,11 @@
 //! What happens to one outgoing call: which token it carries, and whether an answer to it is a reason to
 //! get another one. The same for every host.
 
-use super::{Subject, TargetId};
+use super::{Lease, Subject, TargetId, UnverifiedClaims};
 use crate::{
-    Code, Config, Error,
+    Code, Config, Error, Event, Secret,
     config::UserToken,
-    wire::{Origin, Url, challenge, is_token, url},
+    wire::{Origin, Url, bearer, challenge, is_token, url},
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -78,6 +78,19 @@ pub enum Decision<'a> {
     Refuse(Error),
 }
 
+/// How one attempt of a call went, as its host knows it; for [`Calls::event`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attempt<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The lease that it carried.
+    pub lease: Option<&'a Lease>,
+    /// The status of the answer; none where no answer came.
+    pub status: Option<u16>,
+    /// Whether it was the second attempt.
+    pub retried: bool,
+}
+
 /// What to do with the answer to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,9 +100,20 @@ pub enum Answered {
     /// Report the lease to [`Client::reject`](super::Client::reject), and make the call once more if that
     /// brings another one; otherwise give this answer to the caller.
     Retry,
-    /// Report the lease to [`Client::reject`](super::Client::reject), and give this answer to the caller: it
+    /// Tell [`Client::report`](super::Client::report) of the lease, and give this answer to the caller: the call
     /// cannot be made once more.
     Report,
+}
+
+impl Decision<'_> {
+    /// The value of the Authorization field for a user's token that is passed on: `Bearer ` and the token. A
+    /// lease has [its own](super::Lease::authorization).
+    pub fn authorization(&self) -> Option<Secret> {
+        match self {
+            Decision::UserToken { token, .. } => Some(bearer::authorization(token)),
+            _ => None,
+        }
+    }
 }
 
 impl Calls {
@@ -229,6 +253,42 @@ impl Calls {
             (true, _) => Answered::Deliver,
             (false, true) => Answered::Retry,
             (false, false) => Answered::Report,
+        }
+    }
+
+    /// The event of a call that was decided as `decision`: the entry of the audit trail, the same from every
+    /// host. Of the URL it holds scheme, host, port and path.
+    pub fn event(&self, call: &Call<'_>, decision: &Decision<'_>, attempt: &Attempt<'_>) -> Event {
+        let (target, kind, claims) = match decision {
+            Decision::Lease { target, subject } => {
+                let kind = match subject {
+                    Subject::Service => "service",
+                    Subject::User(_) => "user",
+                };
+                (Some(*target), kind, UnverifiedClaims::default())
+            }
+            Decision::UserToken { target, token } => {
+                (Some(*target), "user", UnverifiedClaims::of(token))
+            }
+            _ if call.has_authorization => {
+                (self.target(call.url), "caller", UnverifiedClaims::default())
+            }
+            _ => (self.target(call.url), "none", UnverifiedClaims::default()),
+        };
+        let lease = attempt.lease;
+        Event::Call {
+            target: target.map(|target| self.target_name(target).into()),
+            method: attempt.method.into(),
+            url: url::without_secrets(call.url),
+            status: attempt.status,
+            kind,
+            subject: claims
+                .subject
+                .or_else(|| lease?.subject().map(String::from)),
+            client_id: claims
+                .client_id
+                .or_else(|| lease?.client_id().map(String::from)),
+            retried: attempt.retried,
         }
     }
 }
@@ -500,5 +560,119 @@ mod tests {
                 "{decision:?} {status} {challenge:?} {replayable}"
             );
         }
+    }
+
+    #[test]
+    fn the_event_of_a_call_says_who_called_what_and_no_secret() {
+        let calls = calls();
+        // {"sub":"alice","client_id":"portal"}
+        let user = "e30.eyJzdWIiOiJhbGljZSIsImNsaWVudF9pZCI6InBvcnRhbCJ9.x";
+        let lease = Lease::new(crate::client::lease::Parts {
+            value: "t0ken".into(),
+            lifetime_ms: 60_000,
+            refresh_at_ms: 1,
+            ask_at_ms: 2,
+            serve_until_ms: 3,
+            expires_at_ms: 4,
+            expires_at_wall_ms: 5,
+            scopes: Vec::new(),
+            client_id: Some("bss".into()),
+            subject: Some("service-bss".into()),
+        });
+        let smd = "https://me:t0ken@gateway.example/hsm/v2/State?t0ken#t0ken";
+        let plain = "https://gateway.example/hsm/v2/State";
+        let ours = |subject| Decision::Lease {
+            target: TargetId(3),
+            subject,
+        };
+        let users = Decision::UserToken {
+            target: TargetId(3),
+            token: user,
+        };
+        for (decision, url, own, lease, told) in [
+            (
+                ours(Subject::Service),
+                smd,
+                false,
+                Some(&lease),
+                "smd service service-bss bss",
+            ),
+            (
+                ours(Subject::User(user)),
+                smd,
+                false,
+                Some(&lease),
+                "smd user service-bss bss",
+            ),
+            (ours(Subject::Service), smd, false, None, "smd service - -"),
+            (users, smd, false, None, "smd user alice portal"),
+            (Decision::Nothing, plain, true, None, "smd caller - -"),
+            (Decision::Nothing, plain, false, None, "smd none - -"),
+            (
+                Decision::Nothing,
+                "https://else.example/?t0ken",
+                true,
+                None,
+                "- caller - -",
+            ),
+            (
+                Decision::Nothing,
+                "https://else.example/?t0ken",
+                false,
+                None,
+                "- none - -",
+            ),
+        ] {
+            let call = Call {
+                url,
+                has_authorization: own,
+                ..Call::default()
+            };
+            let attempt = Attempt {
+                method: "PATCH",
+                lease,
+                status: Some(204),
+                retried: true,
+            };
+            let event = calls.event(&call, &decision, &attempt);
+            let json = serde_json::to_string(&event).unwrap();
+            assert!(!json.contains("t0ken") && !json.contains(user), "{json}");
+            let Event::Call {
+                target,
+                method,
+                url: shown,
+                status,
+                kind,
+                subject,
+                client_id,
+                retried,
+            } = event
+            else {
+                panic!("{json}")
+            };
+            let or = |text: Option<String>| text.unwrap_or("-".into());
+            assert_eq!(
+                format!("{} {kind} {} {}", or(target), or(subject), or(client_id)),
+                told
+            );
+            assert_eq!(
+                (method.as_str(), status, retried),
+                ("PATCH", Some(204), true)
+            );
+            assert!(
+                shown == plain || shown == "https://else.example/",
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_authorization_of_a_users_token_is_made_and_wiped() {
+        let users = Decision::UserToken {
+            target: TargetId(3),
+            token: "u",
+        };
+        assert_eq!(users.authorization().unwrap().expose(), "Bearer u");
+        assert_eq!(Decision::Nothing.authorization(), None);
     }
 }

@@ -12,7 +12,7 @@ use super::{
     claims::UnverifiedClaims,
     credentials::{Credentials, Tried},
     discovery::{Discovery, Endpoint},
-    io::{Io, Owner},
+    io::{Io, Owner, SEND_GRACE_MS},
     refresh::{RefreshToken, Saved},
     registration::{Registration, store_error},
     schedule::Backoff,
@@ -324,7 +324,8 @@ impl Fetch {
 
     fn lock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Stage {
         let timeouts = &parts.config.timeouts;
-        let ttl_ms = MOST_TRIES as u64 * timeouts.request_ms + 4 * timeouts.store_ms;
+        let sending_ms = timeouts.request_ms + SEND_GRACE_MS;
+        let ttl_ms = MOST_TRIES as u64 * sending_ms + 4 * timeouts.store_ms;
         Stage::Lock(store(StoreOperation::Lock { ttl_ms }, job, parts))
     }
 

@@ -18,6 +18,10 @@ pub(crate) enum Owner {
     Token(usize),
 }
 
+/// How much later than its own end of time a request counts as failed, so that a host which gives up by itself
+/// is heard.
+pub(crate) const SEND_GRACE_MS: u64 = 250;
+
 struct UnderWay {
     owner: Owner,
     deadline_ms: u64,
@@ -53,12 +57,18 @@ impl Io {
         }
     }
 
-    /// Hands a task to the host; without an answer within `timeout_ms` it counts as failed.
+    /// Hands a task to the host; without an answer within `timeout_ms`, and the grace of a request, it counts as
+    /// failed.
     pub(crate) fn start(&mut self, owner: Owner, kind: TaskKind, timeout_ms: u64) -> TaskId {
         self.last_id += 1;
         let id = TaskId(self.last_id);
-        let deadline_ms = self.now.mono_ms.saturating_add(timeout_ms);
         let sends = matches!(kind, TaskKind::Send { .. });
+        let grace_ms = if sends { SEND_GRACE_MS } else { 0 };
+        let deadline_ms = self
+            .now
+            .mono_ms
+            .saturating_add(timeout_ms)
+            .saturating_add(grace_ms);
         self.under_way.insert(
             id,
             UnderWay {

@@ -1,6 +1,6 @@
 //! A token as it is handed out, and whose it is.
 
-use crate::Secret;
+use crate::{Secret, wire::bearer};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::fmt;
 use serde::{Serialize, Serializer};
@@ -14,9 +14,10 @@ use sha2::{Digest, Sha256};
 pub struct Lease(Arc<Inner>);
 
 struct Inner {
-    value: Secret,
+    /// The token behind `Bearer `, once for all calls.
+    authorization: Secret,
     id: LeaseId,
-    sent_ms: u64,
+    lifetime_ms: u64,
     refresh_at_ms: u64,
     ask_at_ms: u64,
     serve_until_ms: u64,
@@ -29,7 +30,8 @@ struct Inner {
 
 pub(crate) struct Parts {
     pub(crate) value: Secret,
-    pub(crate) sent_ms: u64,
+    /// From when it was asked for to its expiry.
+    pub(crate) lifetime_ms: u64,
     pub(crate) refresh_at_ms: u64,
     pub(crate) ask_at_ms: u64,
     pub(crate) serve_until_ms: u64,
@@ -44,9 +46,9 @@ impl Lease {
     pub(crate) fn new(parts: Parts) -> Lease {
         let id = LeaseId::of(parts.value.expose());
         Lease(Arc::new(Inner {
-            value: parts.value,
+            authorization: bearer::authorization(parts.value.expose()),
             id,
-            sent_ms: parts.sent_ms,
+            lifetime_ms: parts.lifetime_ms,
             refresh_at_ms: parts.refresh_at_ms,
             ask_at_ms: parts.ask_at_ms,
             serve_until_ms: parts.serve_until_ms,
@@ -58,9 +60,14 @@ impl Lease {
         }))
     }
 
-    /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1).
+    /// The access token.
     pub fn value(&self) -> &str {
-        self.0.value.expose()
+        bearer::token_of(&self.0.authorization)
+    }
+
+    /// The value of the Authorization field: `Bearer ` and the token (RFC 6750 section 2.1).
+    pub fn authorization(&self) -> &str {
+        self.0.authorization.expose()
     }
 
     /// Names the token without telling it.
@@ -109,7 +116,7 @@ impl Lease {
     }
 
     pub(crate) fn lifetime_ms(&self) -> u64 {
-        self.0.expires_at_ms.saturating_sub(self.0.sent_ms)
+        self.0.lifetime_ms
     }
 }
 

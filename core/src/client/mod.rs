@@ -88,7 +88,7 @@ use crate::{
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 pub use self::{
-    call::{Answered, Call, Calls, Decision},
+    call::{Answered, Attempt, Call, Calls, Decision},
     claims::UnverifiedClaims,
     lease::{Lease, LeaseId, Subject, SubjectId},
     task::{Capabilities, Outcome, SendFailure, StoreOperation, Task, TaskId, TaskKind},
@@ -361,7 +361,8 @@ impl Client {
         self.registration.saved()
     }
 
-    /// Says that a called service answered 401 to the lease `id`, as [`Calls::answered`] asks. Poll afterwards.
+    /// Says that a called service answered 401 to the lease `id`, where [`Calls::answered`] says
+    /// [`Answered::Retry`]: the call can be made once more, and its caller waits for that. Poll afterwards.
     pub fn reject(
         &mut self,
         target: TargetId,
@@ -373,6 +374,19 @@ impl Client {
         match self.token_of(target, subject) {
             Some(token) => token.0.reject(id, token.1, token.2),
             None => Rejection::Deliver,
+        }
+    }
+
+    /// Says that a called service answered 401 to the lease `id`, where [`Calls::answered`] says
+    /// [`Answered::Report`]: the call is not made once more, so nobody waits. Poll afterwards.
+    pub fn report(&mut self, target: TargetId, subject: Subject<'_>, id: LeaseId, now: Now) {
+        self.arrive(now);
+        let owner = owner_of(&self.config, target.0);
+        // A user whose token was forgotten has no lease to be refused.
+        if let Some(index) = self.by_key.get(&(owner, subject.id()))
+            && let Some(token) = self.tokens.get_mut(*index).and_then(Option::as_mut)
+        {
+            token.report(id, &self.config, &mut self.io);
         }
     }
 

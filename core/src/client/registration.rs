@@ -12,7 +12,7 @@ use super::{
     Need, Outcome, StoreOperation, TaskId, TaskKind,
     credentials::Credentials,
     discovery::{Discovery, Endpoint},
-    io::{Io, Owner},
+    io::{Io, Owner, SEND_GRACE_MS},
     schedule::Backoff,
     task::{mismatched, random_text},
 };
@@ -238,7 +238,8 @@ impl Registration {
     }
 
     fn lock(&mut self, parts: &mut Parts<'_>) {
-        let ttl_ms = 2 * parts.config.timeouts.request_ms + 6 * parts.config.timeouts.store_ms;
+        let timeouts = &parts.config.timeouts;
+        let ttl_ms = 2 * (timeouts.request_ms + SEND_GRACE_MS) + 6 * timeouts.store_ms;
         self.step = Step::Lock(parts.store(StoreOperation::Lock { ttl_ms }));
     }
 

@@ -14,7 +14,8 @@ use core::fmt;
 pub struct Task {
     /// Names the task in its answer; never used again.
     pub id: TaskId,
-    /// From here on, by the monotonic clock, the client counts the task as failed and ignores its answer.
+    /// From here on, by the monotonic clock, the client counts the task as failed and ignores its answer. A
+    /// request has a quarter of a second more than its timeout, so that a host that ends it by itself is heard.
     pub deadline_ms: u64,
     /// What to do.
     pub kind: TaskKind,

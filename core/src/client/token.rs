@@ -133,24 +133,40 @@ impl Token {
         State::Pending
     }
 
-    /// A called service answered 401 to the lease `id`.
+    /// A called service answered 401 to the lease `id`, and the call can be made once more.
     pub(crate) fn reject(&mut self, id: LeaseId, config: &Config, io: &mut Io) -> Rejection {
         let now = io.now.mono_ms;
         self.used_at = now;
-        let Some(current) = self
-            .current
-            .clone()
-            .filter(|lease| now < lease.serve_until_ms())
-        else {
-            return self.reject_without_lease(config, now);
+        let rejection = match self.in_use(now) {
+            None => self.reject_without_lease(config, now),
+            Some(_) if self.suspect => Rejection::Wait,
+            Some(current) if current.id() != id => Rejection::Retry(current),
+            Some(current) => self.doubt(current, config, io),
         };
-        if self.suspect {
-            self.waiting = true;
-            return Rejection::Wait;
+        self.waiting |= matches!(rejection, Rejection::Wait);
+        rejection
+    }
+
+    /// A called service answered 401 to the lease `id`, and nobody waits for another one.
+    pub(crate) fn report(&mut self, id: LeaseId, config: &Config, io: &mut Io) {
+        if let Some(current) = self.in_use(io.now.mono_ms)
+            && !self.suspect
+            && current.id() == id
+        {
+            self.doubt(current, config, io);
         }
-        if current.id() != id {
-            return Rejection::Retry(current);
-        }
+    }
+
+    fn in_use(&self, now: u64) -> Option<Lease> {
+        let current = self.current.as_ref();
+        current
+            .filter(|lease| now < lease.serve_until_ms())
+            .cloned()
+    }
+
+    /// What is done about the refusal of the lease in use.
+    fn doubt(&mut self, current: Lease, config: &Config, io: &mut Io) -> Rejection {
+        let (id, now) = (current.id(), io.now.mono_ms);
         let cooldown = config.schedule.rejection_cooldown_ms;
         let cooling = self
             .acted_at
@@ -194,7 +210,6 @@ impl Token {
         }
         self.note_rejection(id, "refresh", config, io);
         self.suspect = true;
-        self.waiting = true;
         self.want_fetch(config, now);
         self.announce(LeaseState::Cleared, io);
         Rejection::Wait
@@ -216,7 +231,6 @@ impl Token {
         if self.fetch.is_none() {
             self.acted_at = Some(now);
         }
-        self.waiting = true;
         self.want_fetch(config, now);
         Rejection::Wait
     }
@@ -468,7 +482,7 @@ impl Token {
         let kept_fresh = self.is_kept_fresh(&config.schedule);
         let lease = Lease::new(lease::Parts {
             value: gain.answer.access_token,
-            sent_ms: gain.sent.mono_ms,
+            lifetime_ms: life.expires_at.saturating_sub(gain.sent.mono_ms),
             refresh_at_ms: life.refresh_at,
             ask_at_ms: if kept_fresh {
                 life.serve_until

@@ -15,22 +15,36 @@ pub fn is_token(text: &str) -> bool {
             == 0
 }
 
+const SCHEME: &str = "Bearer ";
+
+/// The value of the Authorization field for a token that [`is_token`].
+pub(crate) fn authorization(token: &str) -> Secret {
+    let mut value = Buffer::with_capacity(SCHEME.len() + token.len());
+    value.push_str(SCHEME);
+    value.push_str(token);
+    Secret::new(value.into_string())
+}
+
+/// The token in what [`authorization`] made.
+pub(crate) fn token_of(authorization: &Secret) -> &str {
+    authorization
+        .expose()
+        .get(SCHEME.len()..)
+        .unwrap_or_default()
+}
+
 /// The header `Authorization: Bearer <token>`.
 pub(crate) fn header(token: &Secret, member: &'static str) -> Result<Header, Error> {
-    let token = token.expose();
-    if !is_token(token) {
+    if !is_token(token.expose()) {
         return Err(Error::new(
             Code::InvalidArgument,
             "the token is empty or holds a character that no Authorization header may carry",
         )
         .at(member));
     }
-    let mut value = Buffer::with_capacity("Bearer ".len() + token.len());
-    value.push_str("Bearer ");
-    value.push_str(token);
     Ok(Header {
         name: "authorization",
-        value: value.into_string().into(),
+        value: authorization(token.expose()).into_inner().into(),
         sensitive: true,
     })
 }

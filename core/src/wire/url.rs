@@ -258,6 +258,26 @@ pub fn parts(text: &str) -> Option<Parts<'_>> {
     })
 }
 
+/// Scheme, host, port and path of a URL that somebody else wrote: without user name, password, query and
+/// fragment, which may be secrets, and without what would break a line.
+///
+/// Of a text that is no URL less may be left.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let text = &text[..end];
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = text.split_at(start);
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..authority_end].rfind('@').map_or(0, |at| at + 1);
+    let mut shown = format!("{scheme}{}", &rest[host..]);
+    if parts(&shown).is_none() {
+        // Where the user name ends is anybody's guess then.
+        let host = shown.rfind('@').map_or(0, |at| at + 1);
+        shown = shown[host..].replace(char::is_control, " ");
+    }
+    shown
+}
+
 /// Why two readers might take `path` for different ones, if they might; what to do about it is part of it.
 pub(crate) fn ambiguity(path: &str) -> Option<&'static str> {
     let bytes = path.as_bytes();
@@ -522,6 +542,39 @@ mod tests {
         }
         assert!(Origin::parse("https://a.example/x").is_err());
         assert!(Origin::parse("https://a.example?x").is_err());
+    }
+
+    #[test]
+    fn of_a_url_in_an_audit_trail_nothing_is_left_that_may_be_secret() {
+        for (text, shown) in [
+            ("https://smd.example/hsm/v2", "https://smd.example/hsm/v2"),
+            ("https://smd.example:8443", "https://smd.example:8443"),
+            (
+                "https://smd.example/a?token=s3cr3t",
+                "https://smd.example/a",
+            ),
+            ("https://smd.example?token=s3cr3t", "https://smd.example"),
+            ("https://smd.example/a#s3cr3t", "https://smd.example/a"),
+            ("https://smd.example/a#s3cr3t?x", "https://smd.example/a"),
+            ("https://me:s3cr3t@smd.example/a", "https://smd.example/a"),
+            ("https://s3cr3t@smd.example", "https://smd.example"),
+            ("https://a@s3cr3t@smd.example/a", "https://smd.example/a"),
+            (
+                "https://smd.example/users/@me",
+                "https://smd.example/users/@me",
+            ),
+            // An unencoded slash in the password: no URL any more.
+            ("https://me:s3/cr3t@smd.example/a", "smd.example/a"),
+            ("https:/me:s3cr3t@smd.example/a", "smd.example/a"),
+            ("//me:s3cr3t@smd.example/a", "smd.example/a"),
+            ("me:s3cr3t@smd.example/a", "smd.example/a"),
+            ("ftp://me:s3cr3t@smd.example/a", "ftp://smd.example/a"),
+            ("https://smd.example/a\r\nb", "https://smd.example/a  b"),
+            ("/hsm/v2", "/hsm/v2"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(text), shown, "{text}");
+        }
     }
 
     #[test]

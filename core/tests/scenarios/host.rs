@@ -193,6 +193,10 @@ impl<'a> Host<'a> {
             let rejection = self.client.reject(target, subject, LeaseId::of(token), now);
             return Ok(show::rejection(&rejection, &self.clock));
         }
+        if let Some(token) = step["report"].as_str() {
+            let target = self.target(step["target"].as_str().unwrap_or("smd"))?;
+            self.client.report(target, subject, LeaseId::of(token), now);
+        }
         if let Some(answer) = step.get("answer") {
             let id = self.task_to_answer(step["task"].as_str())?;
             self.open.retain(|task| task.id != id);
@@ -418,7 +422,7 @@ impl<'a> Host<'a> {
 }
 
 fn check_members(step: &Value) -> Result<(), String> {
-    const MEMBERS: [&str; 17] = [
+    const MEMBERS: [&str; 18] = [
         "note",
         "at",
         "asleep",
@@ -428,6 +432,7 @@ fn check_members(step: &Value) -> Result<(), String> {
         "token",
         "user",
         "reject",
+        "report",
         "target",
         "answer",
         "task",

@@ -286,7 +286,7 @@ impl World {
                     user,
                     lease: lease.id(),
                     value: lease.value().to_owned(),
-                    replayable: true,
+                    replayable: !self.random.chance(100),
                     deadline,
                 };
                 self.send_call(p, call);
@@ -324,12 +324,17 @@ impl World {
             std::iter::once(challenge),
             call.replayable,
         );
-        if answered == Answered::Deliver {
-            return;
+        match answered {
+            Answered::Deliver => return,
+            Answered::Report => {
+                self.report(p, &call);
+                self.settle(p);
+                return;
+            }
+            _ => {}
         }
-        let answer = self.reject(p, &call, true);
-        match (answered, answer) {
-            (Answered::Retry, Some(Rejection::Retry(lease))) => {
+        match self.reject(p, &call, true) {
+            Some(Rejection::Retry(lease)) => {
                 self.saw("(call made again)");
                 self.send_call(
                     p,
@@ -341,7 +346,7 @@ impl World {
                     },
                 );
             }
-            (Answered::Retry, Some(Rejection::Wait)) => {
+            Some(Rejection::Wait) => {
                 let (target, user, deadline) = (call.target, call.user.clone(), call.deadline);
                 self.wait(
                     p,
@@ -356,6 +361,22 @@ impl World {
             _ => {}
         }
         self.settle(p);
+    }
+
+    /// Tells of a refused lease whose call is not made again.
+    fn report(&mut self, p: usize, call: &Call) {
+        let now = self.clock(p);
+        let Some(id) = self.target_id(p, call.target) else {
+            return;
+        };
+        let key = self.key(p, call.target, call.user.as_deref());
+        self.processes[p].watch.reported(key, call.lease);
+        self.saw("(reported)");
+        self.tell(|| format!("p{p} t{} reported {}", call.target, call.lease));
+        let subject = call.user.as_deref().map_or(Subject::Service, Subject::User);
+        if let Some(client) = &mut self.processes[p].client {
+            client.report(id, subject, call.lease, now);
+        }
     }
 
     /// Reports a refused lease; `first` unless it is a caller that waited.

@@ -41,6 +41,8 @@ struct Held {
     lease: Lease,
     /// A called service refused it, and another is being got.
     suspect: bool,
+    /// A called service has just refused it, and nobody waits for another one.
+    reported: bool,
 }
 
 struct Flight {
@@ -313,6 +315,14 @@ impl Watch {
         }
     }
 
+    /// It may be put in doubt now, and a refused lease is reason enough for a request.
+    pub(crate) fn reported(&mut self, key: Key, id: LeaseId) {
+        if let Some(held) = self.held.get_mut(&key).filter(|held| held.lease.id() == id) {
+            held.reported = true;
+            *self.demands.entry(key).or_default() += 1;
+        }
+    }
+
     /// A rejection was acted on.
     pub(crate) fn acted(
         &mut self,
@@ -364,6 +374,7 @@ impl Watch {
                     Held {
                         lease: lease.clone(),
                         suspect: false,
+                        reported: false,
                     },
                 );
                 Ok(())
@@ -401,12 +412,18 @@ impl Watch {
     /// The client has nothing more to say about what it was told.
     pub(crate) fn settled(&mut self) {
         self.received = None;
+        self.held
+            .values_mut()
+            .for_each(|held| held.reported = false);
     }
 
     fn cleared(&mut self, key: Key, now: u64, config: &Config) -> Verdict {
         // What was in use and came to its end is to be had again.
         *self.demands.entry(key).or_default() += 1;
-        let held = self.held.remove(&key);
+        let mut held = self.held.remove(&key);
+        if let Some(held) = &mut held {
+            held.suspect |= held.reported;
+        }
         if key.1.is_some()
             && self.users.len() > config.limits.subjects
             && !held.as_ref().is_some_and(|held| held.suspect)

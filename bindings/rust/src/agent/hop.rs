@@ -19,8 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 use svcauth_core::{
-    Error, Event,
-    client::{Answered, Call, Calls, Decision, Subject, TargetId, UnverifiedClaims},
+    Error, Secret,
+    client::{Answered, Attempt, Call, Calls, Decision, Subject, TargetId},
 };
 use ureq::{
     Agent, AsSendBody, Body, Proxy, RequestExt, SendBody, Timeout,
@@ -167,33 +167,13 @@ impl Route<'_> {
         target: TargetId,
         subject: Subject<'_>,
     ) -> Result<Response<Body>, ureq::Error> {
-        let audit = Audit::new(self.shared, &head.method, &head.uri);
-        let kind = if matches!(subject, Subject::User(_)) {
-            "user"
-        } else {
-            "service"
-        };
-        let tell = |lease: &Lease, answer: &Result<Response<Body>, ureq::Error>, retried| {
-            let who = || {
-                (
-                    lease.subject().map(str::to_owned),
-                    lease.client_id().map(str::to_owned),
-                )
-            };
-            audit.tell(
-                Some(self.shared.target_name(target)),
-                kind,
-                super::status(answer),
-                who,
-                retried,
-            );
-        };
+        let audit = self.audit(head, Decision::Lease { target, subject });
         let lease = self
             .shared
             .lease(target, subject, self.wait_until())
             .map_err(other)?;
-        let answer = self.send(head, body, Some(lease.value()), None);
-        tell(&lease, &answer, false);
+        let answer = self.send(head, body, Some(lease.authorization()), None);
+        audit.tell(Some(&lease), super::status(&answer), false);
         let response = answer?;
         match self.verdict(target, subject, &response, body.is_kept()) {
             Answered::Retry => {}
@@ -210,8 +190,8 @@ impl Route<'_> {
             return Ok(response);
         };
         drain(response);
-        let answer = self.send(head, body, Some(lease.value()), None);
-        tell(&lease, &answer, true);
+        let answer = self.send(head, body, Some(lease.authorization()), None);
+        audit.tell(Some(&lease), super::status(&answer), true);
         let response = answer?;
         if self.verdict(target, subject, &response, false) == Answered::Report {
             self.shared.report(target, subject, lease.id());
@@ -226,19 +206,11 @@ impl Route<'_> {
         target: TargetId,
         token: &str,
     ) -> Result<Response<Body>, ureq::Error> {
-        let audit = Audit::new(self.shared, &head.method, &head.uri);
-        let answer = self.send(head, body, Some(token), None);
-        let who = || {
-            let claims = UnverifiedClaims::of(token);
-            (claims.subject, claims.client_id)
-        };
-        audit.tell(
-            Some(self.shared.target_name(target)),
-            "user",
-            super::status(&answer),
-            who,
-            false,
-        );
+        let decision = Decision::UserToken { target, token };
+        let authorization = decision.authorization();
+        let audit = self.audit(head, decision);
+        let answer = self.send(head, body, authorization.as_ref().map(Secret::expose), None);
+        audit.tell(None, super::status(&answer), false);
         answer
     }
 
@@ -249,23 +221,34 @@ impl Route<'_> {
         body: &mut Replay<'_>,
         left: u32,
     ) -> Result<Response<Body>, ureq::Error> {
-        let audit = Audit::new(self.shared, &head.method, &head.uri);
+        let audit = self.audit(head, Decision::Nothing);
         let answer = self.send(head, body, None, Some(left));
-        audit.tell(None, "none", super::status(&answer), || (None, None), false);
+        audit.tell(None, super::status(&answer), false);
         answer
+    }
+
+    fn audit<'a>(&'a self, head: &Parts, decision: Decision<'a>) -> Audit<'a> {
+        Audit::new(
+            self.shared,
+            self.calls,
+            self.call,
+            decision,
+            &head.method,
+            &head.uri,
+        )
     }
 
     fn send(
         &self,
         head: &Parts,
         body: &mut Replay<'_>,
-        token: Option<&str>,
+        authorization: Option<&str>,
         leaves: Option<u32>,
     ) -> Result<Response<Body>, ureq::Error> {
         let mut head = head.clone();
-        if let Some(token) = token {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(ureq::http::Error::from)?;
+        if let Some(authorization) = authorization {
+            let mut value =
+                HeaderValue::from_str(authorization).map_err(ureq::http::Error::from)?;
             value.set_sensitive(true);
             head.headers.insert(AUTHORIZATION, value);
         }
@@ -367,55 +350,47 @@ fn drain(response: Response<Body>) {
     while left(until).is_some() && matches!(rest.read(&mut buffer), Ok(1..)) {}
 }
 
-/// The event of one call.
+/// The event of one hop.
 pub(crate) struct Audit<'a> {
     shared: &'a Arc<Shared>,
+    calls: &'a Calls,
+    call: Call<'a>,
+    decision: Decision<'a>,
     /// Method and URL; none where nobody listens.
-    call: Option<(String, String)>,
+    hop: Option<(String, String)>,
 }
 
 impl<'a> Audit<'a> {
-    pub(crate) fn new(shared: &'a Arc<Shared>, method: &Method, uri: &Uri) -> Audit<'a> {
-        let call = || (method.to_string(), without_query(uri));
+    pub(crate) fn new(
+        shared: &'a Arc<Shared>,
+        calls: &'a Calls,
+        call: Call<'a>,
+        decision: Decision<'a>,
+        method: &Method,
+        uri: &Uri,
+    ) -> Audit<'a> {
+        let hop = || (method.to_string(), uri.to_string());
         Audit {
             shared,
-            call: shared.events.are_heard().then(call),
+            calls,
+            call,
+            decision,
+            hop: shared.events.are_heard().then(hop),
         }
     }
 
-    pub(crate) fn tell(
-        &self,
-        target: Option<&str>,
-        kind: &'static str,
-        status: Option<u16>,
-        who: impl FnOnce() -> (Option<String>, Option<String>),
-        retried: bool,
-    ) {
-        let Some((method, url)) = self.call.clone() else {
+    pub(crate) fn tell(&self, lease: Option<&Lease>, status: Option<u16>, retried: bool) {
+        let Some((method, url)) = &self.hop else {
             return;
         };
-        let (subject, client_id) = who();
-        let target = target.map(str::to_owned);
-        self.shared.events.tell(&Event::Call {
-            target,
+        let call = Call { url, ..self.call };
+        let attempt = Attempt {
             method,
-            url,
+            lease: lease.map(Lease::core),
             status,
-            kind,
-            subject,
-            client_id,
             retried,
-        });
+        };
+        let event = self.calls.event(&call, &self.decision, &attempt);
+        self.shared.events.tell(&event);
     }
-}
-
-/// Scheme, host, port and path.
-fn without_query(uri: &Uri) -> String {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!(
-        "{}://{host}{}",
-        uri.scheme_str().unwrap_or_default(),
-        uri.path()
-    )
 }

@@ -18,7 +18,10 @@ use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
-use svcauth_core::{Code, Config, Error, Event, Secret, client::Call};
+use svcauth_core::{
+    Code, Config, Error, Event, Secret,
+    client::{Call, Decision},
+};
 use ureq::{
     Agent, Body, RequestExt, SendBody,
     config::{ConfigBuilder, RedirectAuthHeaders},
@@ -174,15 +177,17 @@ impl Middleware for Bearer {
             user_required: extensions.get::<UserRequired>().is_some(),
             redirected_from: None,
         };
-        let target = || calls.target(&url).map(|target| calls.target_name(target));
         match Token::of(calls.decide(&call), call.user_token) {
             Ok(None) => {
-                let kind = if call.has_authorization {
-                    "caller"
-                } else {
-                    "none"
-                };
-                let audit = Audit::new(shared, request.method(), request.uri());
+                let decision = Decision::Nothing;
+                let audit = Audit::new(
+                    shared,
+                    &calls,
+                    call,
+                    decision,
+                    request.method(),
+                    request.uri(),
+                );
                 let settings = sender.effective(&request);
                 let answer = match sender.other_proxy(request.uri(), &settings) {
                     None => next.handle(request),
@@ -191,12 +196,15 @@ impl Middleware for Bearer {
                         None => Err(ureq::Error::ConnectionFailed),
                     },
                 };
-                audit.tell(target(), kind, status(&answer), || (None, None), false);
+                audit.tell(None, status(&answer), false);
                 answer
             }
             Err(error) => {
                 if error.code() == Code::UserTokenMissing {
-                    let target = target().unwrap_or_default().to_owned();
+                    let target = calls.target(&url);
+                    let target = target
+                        .map_or("", |target| calls.target_name(target))
+                        .to_owned();
                     shared.events.tell(&Event::UserTokenMissing { target });
                 }
                 Err(other(error))

@@ -18,7 +18,7 @@ use std::{
 use svcauth::{
     Code, Event, Secret,
     core::{
-        client::{Answered, Call, Decision, Lease},
+        client::{Answered, Attempt, Call, Decision, Lease},
         config::UserToken,
         wire::Url,
     },
@@ -206,17 +206,11 @@ fn send(
     let calls = session.client.calls();
     let (target, subject) = match calls.decide(&call) {
         Decision::Refuse(error) => return Err(error.into()),
-        Decision::UserToken { target, token } => {
-            let response = send_once(session, agent, sending, token)?;
-            let target = Some(calls.target_name(target).to_owned());
-            let answer = Answer {
-                response,
-                target,
-                kind: "user",
-                retried: false,
-            };
-            note(session, sending, &answer, None);
-            return Ok(answer);
+        decision @ Decision::UserToken { .. } => {
+            let authorization = decision.authorization().unwrap_or_default();
+            let response = send_once(session, agent, sending, authorization.expose())?;
+            let event = calls.event(&call, &decision, &attempt(sending, &response, None, false));
+            return Ok(noted(session, &event, response));
         }
         Decision::Lease { target, subject } => (target, subject),
         _ => return Err(no_target(session, &sending.url)),
@@ -228,7 +222,7 @@ fn send(
     if !matches!(decision, Decision::Lease { .. }) {
         return Err(no_target(session, &sending.url));
     }
-    let mut response = send_once(session, agent, sending, lease.value())?;
+    let mut response = send_once(session, agent, sending, lease.authorization())?;
     let mut retried = false;
     let challenges: Vec<String> = response
         .headers()
@@ -245,38 +239,60 @@ fn send(
     if asked == Answered::Retry
         && let Some(other) = session.replace(target, subject, &lease)
     {
-        response = send_once(session, agent, sending, other.value())?;
+        response = send_once(session, agent, sending, other.authorization())?;
         lease = other;
         retried = true;
     }
-    let exchanged = user_token.is_some()
-        && session
-            .config
-            .targets
-            .get(target.index())
-            .is_some_and(|target| target.user_token == UserToken::Exchange);
-    let kind = if exchanged { "user" } else { "service" };
-    let answer = Answer {
+    let attempt = attempt(sending, &response, Some(&lease), retried);
+    let event = calls.event(&call, &decision, &attempt);
+    Ok(noted(session, &event, response))
+}
+
+fn attempt<'a>(
+    sending: &'a Sending,
+    response: &Response<Body>,
+    lease: Option<&'a Lease>,
+    retried: bool,
+) -> Attempt<'a> {
+    Attempt {
+        method: sending.method.as_str(),
+        lease,
+        status: Some(response.status().as_u16()),
+        retried,
+    }
+}
+
+/// Tells the audit trail's entry, which says what the call was.
+fn noted(session: &Session<'_>, event: &Event, response: Response<Body>) -> Answer {
+    session.output().event(event);
+    let (target, kind, retried) = match event {
+        Event::Call {
+            target,
+            kind,
+            retried,
+            ..
+        } => (target.clone(), *kind, *retried),
+        _ => (None, "none", false),
+    };
+    Answer {
         response,
-        target: Some(calls.target_name(target).to_owned()),
+        target,
         kind,
         retried,
-    };
-    note(session, sending, &answer, Some(&lease));
-    Ok(answer)
+    }
 }
 
 fn send_once(
     session: &Session<'_>,
     agent: &Agent,
     sending: &Sending,
-    token: &str,
+    authorization: &str,
 ) -> Result<Response<Body>, Failure> {
     let url = &sending.url;
     let invalid = |sentence: String| {
         Failure::new(Code::InvalidArgument, without_query(url.as_str()), sentence)
     };
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+    let mut value = HeaderValue::from_str(authorization)
         .map_err(|_| invalid("the token holds characters that no header field has".to_owned()))?;
     value.set_sensitive(true);
     let mut request = Request::builder()
@@ -387,20 +403,6 @@ fn no_target(session: &Session<'_>, url: &Url) -> Failure {
         format!("this URL belongs to no target, so there is no token for it; the targets are {known}"),
     )
     .with_advice("add it to a target's urls, or correct it: dots and encoded slashes in the path never match")
-}
-
-/// The audit trail's entry.
-fn note(session: &Session<'_>, sending: &Sending, answer: &Answer, lease: Option<&Lease>) {
-    session.output().event(&Event::Call {
-        target: answer.target.clone(),
-        method: sending.method.to_string(),
-        url: without_query(sending.url.as_str()).to_owned(),
-        status: Some(answer.response.status().as_u16()),
-        kind: answer.kind,
-        subject: lease.and_then(|lease| lease.subject().map(str::to_owned)),
-        client_id: lease.and_then(|lease| lease.client_id().map(str::to_owned)),
-        retried: answer.retried,
-    });
 }
 
 fn show(sending: &Sending, answer: Answer, include: bool, output: &Output) -> Result<(), Failure> {

@@ -285,8 +285,8 @@ impl<'a> Session<'a> {
                         deadline_ms,
                     }) => {
                         let outcome = self.perform(kind);
-                        // A request ends at its own limit, which is the core's deadline: what it ended with
-                        // says more than that it was late.
+                        // A secret or the store ends at its own limit, which is the core's deadline: what it
+                        // ended with says more than that it was late.
                         let mut now = self.now();
                         now.mono_ms = now.mono_ms.min(deadline_ms.saturating_sub(1));
                         self.client.complete(id, outcome, now);
