@@ -211,8 +211,8 @@ pub enum Completion {
     Ignored,
 }
 
-/// How a target is doing, for probes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How a target is doing, for probes. Its JSON form has these members, and null where there is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether a token can be served now.

@@ -7,14 +7,17 @@ mod check;
 mod decode;
 mod defaults;
 mod read;
+mod settings;
 
 use crate::{
     Error, Secret,
     wire::{Method, Origin, Url, json::Object},
 };
 use alloc::{string::String, vec::Vec};
+use serde::Serialize;
 
 pub use crate::message::BasicEncoding;
+pub use settings::HostSettings;
 
 /// The published JSON Schema of the document (draft 2020-12).
 pub const SCHEMA: &str = include_str!("../../svcauth.schema.json");
@@ -265,7 +268,7 @@ pub enum UserToken {
 }
 
 /// The durable store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreConfig {
     /// A file of the host.
@@ -313,7 +316,7 @@ pub struct Schedule {
 }
 
 /// How long things may take. All times in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Timeouts {
     /// To connect, TLS included: 5,000.
@@ -329,7 +332,7 @@ pub struct Timeouts {
 }
 
 /// How large things may get.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// The body of an answer, in bytes: 1,048,576.
@@ -341,7 +344,7 @@ pub struct Limits {
 }
 
 /// How the host speaks TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Tls {
     /// A PEM file of certificate authorities that are trusted besides the system's.
