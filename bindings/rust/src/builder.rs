@@ -108,7 +108,7 @@ fn read(path: &Path) -> Result<Config, Error> {
     let unreadable = |why: String| {
         Error::new(
             Code::InvalidConfiguration,
-            format!("the configuration cannot be read: {why}"),
+            format!("the configuration cannot be read: {why}; name a file that this user may read"),
         )
         .at(path.display().to_string())
     };
