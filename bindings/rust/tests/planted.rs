@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use svcauth::{Client, UserToken};
-use svcauth_lab::{Endpoint, Fault, KeyFetch, LabConfig, SmdConfig, merge_patch};
+use svcauth_lab::{Endpoint, Fault, KeyFetch, LabConfig, SmdConfig};
 use tracing::{Event, Metadata, Subscriber, field::Field, span};
 
 static SEEN: Mutex<String> = Mutex::new(String::new());
@@ -94,11 +94,10 @@ fn no_secret_is_printed_anywhere_at_any_level() {
             .map(str::to_owned),
     );
     let heard = Heard::default();
-    let make = |patch| {
+    let make = |mut patch: serde_json::Value| {
         let builder = Client::builder().events(heard.listener());
-        let mut patch_with_tls = json!({ "tls": tls });
-        merge_patch(&mut patch_with_tls, patch);
-        build(builder, &lab, patch_with_tls)
+        patch["tls"] = tls.clone();
+        build(builder, &lab, patch)
     };
 
     // The course of things: token, call, 401, new token, user's token, refresh.
