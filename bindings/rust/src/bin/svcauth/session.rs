@@ -209,7 +209,7 @@ impl<'a> Session<'a> {
             timeout_ms: self.config.timeouts.request_ms,
             max_bytes: self.config.limits.answer_bytes,
         };
-        Ok(self.perform(kind).into_answer(&url)?)
+        Ok(self.perform(kind).into_answer(without_query(&url))?)
     }
 
     /// Reads a secret as the client would.
