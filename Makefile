@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate rust tools
+.PHONY: help demo test lint bench simulate prove rust tools
 
 CARGO ?= cargo
 GO ?= go
@@ -31,6 +31,9 @@ bench: tools ## what is promised about speed, as ratios in one run
 
 simulate: tools ## the simulation with SEEDS=… lives, from a random start
 	SVCAUTH_SEEDS=$(SEEDS) SVCAUTH_FIRST_SEED=$$RANDOM$$RANDOM $(CARGO) test --locked --package svcauth-core --test simulation -- --nocapture
+
+prove: tools ## that the simulation can fail: breaks the core on purpose, all breaks or BREAK="name …"
+	$(CARGO) test --locked --package svcauth-core --test prove -- $(BREAK)
 
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
