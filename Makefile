@@ -2,11 +2,12 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove rust tools
+.PHONY: help demo test lint bench simulate prove fuzz rust tools
 
 CARGO ?= cargo
 GO ?= go
 SEEDS ?= 20000
+SECONDS ?= 60
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 help: ## this list
@@ -23,6 +24,7 @@ test: tools ## all tests of all languages
 
 lint: tools ## formatting, clippy, go vet
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path core/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 bench: tools ## what is promised about speed, as ratios in one run
@@ -34,6 +36,9 @@ simulate: tools ## the simulation with SEEDS=… lives, from a random start
 
 prove: tools ## that the simulation can fail: breaks the core on purpose, all breaks or BREAK="name …"
 	$(CARGO) test --locked --package svcauth-core --test prove -- $(BREAK)
+
+fuzz: ## the core's readers with libFuzzer, SECONDS=… each, all or TARGETS="name …"; needs a nightly compiler
+	core/fuzz/run $(SECONDS) $(TARGETS)
 
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

@@ -1,0 +1,73 @@
+//! What the fuzz targets share.
+
+use std::fmt::{Debug, Display};
+use svcauth_core::{
+    Secret,
+    message::ClientAuthentication,
+    wire::{Response, Url},
+};
+
+/// What no error may hold. A form encodes it, and JSON escapes a part of it.
+pub const PLANTED: &str = "Zq7Plant+/=%\"x";
+
+/// An answer as it stands in a recording: status line, header lines, an empty line, body.
+pub fn response(data: &[u8]) -> Response {
+    let (head, body) = split(data);
+    let head = String::from_utf8_lossy(head);
+    let mut lines = head.lines();
+    let status = lines.next().unwrap_or_default();
+    let status = status.split(' ').find_map(|word| word.parse().ok());
+    let headers = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.into(), value.trim().into()))
+        .collect();
+    Response {
+        status: status.unwrap_or(200),
+        headers,
+        body: body.to_vec().into(),
+    }
+}
+
+fn split(data: &[u8]) -> (&[u8], &[u8]) {
+    for gap in [&b"\n\n"[..], &b"\r\n\r\n"[..]] {
+        if let Some(at) = data.windows(gap.len()).position(|window| window == gap) {
+            return (&data[..at], &data[at + gap.len()..]);
+        }
+    }
+    (data, b"")
+}
+
+/// What an error says must not hold the planted secret, as it is, form-encoded or JSON-escaped, nor anything
+/// that breaks a line of a log.
+pub fn harmless(error: &(impl Display + Debug)) {
+    let (shown, debugged) = (error.to_string(), format!("{error:?}"));
+    for text in [&shown, &debugged] {
+        for secret in [PLANTED, "Zq7Plant%2B%2F%3D%25%22x", "Zq7Plant+/=%\\\"x"] {
+            assert!(!text.contains(secret), "a secret in {text}");
+        }
+    }
+    assert!(
+        !shown.contains(char::is_control),
+        "a control character in {shown:?}"
+    );
+}
+
+/// A URL of the targets' own.
+pub fn endpoint(text: &str) -> Url {
+    Url::parse(text).expect("a URL")
+}
+
+/// Authentication with the planted secret, in both ways.
+pub fn authentications() -> [ClientAuthentication; 2] {
+    [
+        ClientAuthentication::Post {
+            client_id: "bss".into(),
+            client_secret: Secret::from(PLANTED),
+        },
+        ClientAuthentication::Basic {
+            client_id: "bss".into(),
+            client_secret: Secret::from(PLANTED),
+            encoding: Default::default(),
+        },
+    ]
+}
