@@ -40,6 +40,17 @@ pub enum Event {
         /// The user it is for.
         subject: Option<SubjectId>,
     },
+    /// The lease of another client of the same configuration is served from now on.
+    LeaseAdopted {
+        /// The target.
+        target: String,
+        /// Names the token.
+        lease: LeaseId,
+        /// How long it is served, in seconds.
+        remaining_s: f64,
+        /// The client it was issued to, as far as known.
+        client_id: Option<String>,
+    },
     /// `expires_in` was a point in time.
     AbsoluteExpiry {
         /// The target.
@@ -255,6 +266,7 @@ impl Event {
         match self {
             Event::TokenRequested { .. } => "token_requested",
             Event::TokenReceived { .. } => "token_received",
+            Event::LeaseAdopted { .. } => "lease_adopted",
             Event::AbsoluteExpiry { .. } => "absolute_expiry",
             Event::ContentTypeMismatch { .. } => "content_type_mismatch",
             Event::ScopeReduced { .. } => "scope_reduced",

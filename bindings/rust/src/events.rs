@@ -115,6 +115,14 @@ fn trace(event: &Event) {
             let (scopes, subject) = (scopes.join(" "), subject.map(tracing::field::display));
             say!(event, event = name, target = %target, lease = %lease, lifetime_s, scopes, client_id, subject);
         }
+        Event::LeaseAdopted {
+            target,
+            lease,
+            remaining_s,
+            client_id,
+        } => {
+            say!(event, event = name, target = %target, lease = %lease, remaining_s, client_id);
+        }
         Event::ScopeReduced { target, missing } => {
             say!(event, event = name, target = %target, missing = missing.join(" "));
         }

@@ -65,6 +65,7 @@ mod discovery;
 mod fetch;
 mod io;
 mod lease;
+mod record;
 mod refresh;
 mod registration;
 mod schedule;
@@ -91,6 +92,7 @@ pub use self::{
     call::{Answered, Attempt, Call, Calls, Decision},
     claims::UnverifiedClaims,
     lease::{Lease, LeaseId, Subject, SubjectId},
+    record::{LeaseRecord, RecordClock},
     task::{Capabilities, Outcome, SendFailure, StoreOperation, Task, TaskId, TaskKind},
 };
 
@@ -387,6 +389,26 @@ impl Client {
             && let Some(token) = self.tokens.get_mut(*index).and_then(Option::as_mut)
         {
             token.report(id, &self.config, &mut self.io);
+        }
+    }
+
+    /// Takes over a lease of another client of the same configuration, for the target's own token; whether it
+    /// is served from now on. Poll afterwards.
+    ///
+    /// It is announced like any other, refreshed when it was to be, and rejected like any other. It is not
+    /// taken where it has come to its end, where the record cannot be judged by `clock`, or where a fresher
+    /// one is at hand.
+    pub fn adopt(
+        &mut self,
+        target: TargetId,
+        record: &LeaseRecord,
+        clock: RecordClock,
+        now: Now,
+    ) -> bool {
+        self.arrive(now);
+        match self.token_of(target, Subject::Service) {
+            Some((token, config, io)) => token.adopt(record, clock, config, io),
+            None => false,
         }
     }
 

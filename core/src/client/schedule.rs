@@ -70,6 +70,13 @@ impl Schedule {
         }
     }
 
+    /// Spreads the refresh of a token that several clients have from the same source: later, never earlier.
+    pub(crate) fn part_ways(&self, life: &mut Life, jitter: &mut Jitter) {
+        let window = life.expires_at.saturating_sub(life.refresh_at);
+        let spread = part(window, self.jitter * jitter.unit());
+        life.refresh_at = life.refresh_at.saturating_add(spread).min(life.serve_until);
+    }
+
     /// The shortest time between two successful refreshes of a token of `lifetime`.
     pub(crate) fn floor(&self, lifetime: u64) -> u64 {
         self.refresh_floor_ms.min(lifetime / 2)
@@ -157,6 +164,25 @@ mod tests {
             .collect();
         assert!(times.iter().all(|at| (42_000..=48_000).contains(at)));
         assert!(times.iter().max().unwrap() - times.iter().min().unwrap() > 5_000);
+    }
+
+    #[test]
+    fn clients_that_adopted_the_same_token_refresh_it_at_different_times() {
+        let mut jitter = Jitter::new(7);
+        let times: std::vec::Vec<u64> = (0..1000)
+            .map(|_| {
+                let mut life = Life {
+                    refresh_at: 40_000,
+                    serve_until: 42_000,
+                    expires_at: 60_000,
+                };
+                Schedule::default().part_ways(&mut life, &mut jitter);
+                assert_eq!((life.serve_until, life.expires_at), (42_000, 60_000));
+                life.refresh_at
+            })
+            .collect();
+        assert!(times.iter().all(|at| (40_000..=42_000).contains(at)));
+        assert!(times.iter().min().unwrap() + 1_500 < *times.iter().max().unwrap());
     }
 
     #[test]

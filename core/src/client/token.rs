@@ -7,6 +7,7 @@ use super::{
     fetch::{Failure, Fetch, Gain, Job, Memory, Parts, missing_scopes},
     io::{Io, Owner},
     lease::{self, Lease, LeaseId},
+    record::{LeaseRecord, RecordClock},
     task::TaskKind,
 };
 use crate::{
@@ -525,6 +526,43 @@ impl Token {
         self.failures = 0;
         self.renewed_at = Some(now);
         self.install(lease, kept_fresh, config, io);
+    }
+
+    /// Takes over the lease of another client, unless there is a fresher one.
+    pub(crate) fn adopt(
+        &mut self,
+        record: &LeaseRecord,
+        clock: RecordClock,
+        config: &Config,
+        io: &mut Io,
+    ) -> bool {
+        let Some(mut life) = record.life(clock, io.now) else {
+            return false;
+        };
+        let newer = self.newer.as_ref().map(|(lease, _)| lease);
+        let is_old =
+            |ours: &Lease| ours.id() == record.id() || ours.expires_at_ms() >= life.expires_at;
+        if self.current.iter().chain(newer).any(is_old) {
+            return false;
+        }
+        // Whoever had it before wanted it.
+        self.wanted = true;
+        let kept_fresh = self.is_kept_fresh(&config.schedule);
+        config.schedule.part_ways(&mut life, &mut io.jitter);
+        let ask_at = if kept_fresh {
+            life.serve_until
+        } else {
+            life.refresh_at
+        };
+        let lease = record.lease(&life, ask_at);
+        io.event(Event::LeaseAdopted {
+            target: self.name(config),
+            lease: lease.id(),
+            remaining_s: life.serve_until.saturating_sub(io.now.mono_ms) as f64 / 1000.0,
+            client_id: lease.client_id().map(String::from),
+        });
+        self.install(lease, kept_fresh, config, io);
+        true
     }
 
     fn install(&mut self, lease: Lease, kept_fresh: bool, config: &Config, io: &mut Io) {

@@ -1,12 +1,9 @@
 //! What the members of a document must be to each other.
 
-use super::{
-    AuthMethod, Config, Grant, RefreshTokens, Target, UserToken,
-    read::{invalid, join},
-};
+use super::{AuthMethod, Config, Grant, RefreshTokens, Target, UserToken, invalid};
 use crate::{
     Error,
-    wire::{Origin, Url},
+    wire::{Origin, Url, json::join},
 };
 use alloc::{
     borrow::ToOwned,

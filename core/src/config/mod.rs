@@ -6,12 +6,14 @@
 mod check;
 mod decode;
 mod defaults;
-mod read;
 mod settings;
 
 use crate::{
-    Error, Secret,
-    wire::{Method, Origin, Url, json::Object},
+    Code, Error, Secret,
+    wire::{
+        Method, Origin, Url,
+        json::{Object, error_at},
+    },
 };
 use alloc::{string::String, vec::Vec};
 use serde::Serialize;
@@ -21,6 +23,11 @@ pub use settings::HostSettings;
 
 /// The published JSON Schema of the document (draft 2020-12).
 pub const SCHEMA: &str = include_str!("../../svcauth.schema.json");
+
+/// The error about the member at `path`.
+fn invalid(path: String, message: impl Into<String>) -> Error {
+    error_at(Code::InvalidConfiguration, path, message)
+}
 
 /// One identity and the targets it calls.
 #[derive(Clone, Debug)]

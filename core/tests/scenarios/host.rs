@@ -12,10 +12,10 @@ use std::{
     fmt::Debug,
 };
 use svcauth_core::{
-    Client, Config, Error, Event, Now,
+    Client, Config, Error, Event, Now, Secret,
     client::{
-        Answered, Call, Capabilities, Completion, LeaseId, Outcome, Output, Subject, SubjectId,
-        TargetId, Task, TaskId, TaskKind,
+        Answered, Call, Capabilities, Completion, Lease, LeaseId, LeaseRecord, LeaseState, Outcome,
+        Output, RecordClock, Subject, SubjectId, TargetId, Task, TaskId, TaskKind,
     },
 };
 
@@ -34,21 +34,24 @@ const SECRET_MEMBERS: [&str; 4] = [
 ];
 
 pub(crate) struct Clock {
+    /// Since the scenario's start, from MONO_START on.
     mono_ms: u64,
     wall_step_ms: i64,
+    /// What the client's monotonic clock shows more than that.
+    mono_step_ms: i64,
 }
 
 impl Clock {
     fn now(&self) -> Now {
         let wall = (WALL_START + self.mono_ms - MONO_START) as i64 + self.wall_step_ms;
         Now {
-            mono_ms: self.mono_ms,
+            mono_ms: (self.mono_ms as i64 + self.mono_step_ms) as u64,
             wall_ms: wall as u64,
         }
     }
 
     pub(crate) fn since_start(&self, mono_ms: u64) -> i64 {
-        mono_ms as i64 - MONO_START as i64
+        mono_ms as i64 - self.mono_step_ms - MONO_START as i64
     }
 
     pub(crate) fn wall_since_start(&self, wall_ms: u64) -> i64 {
@@ -69,6 +72,9 @@ pub(crate) struct Host<'a> {
     names: BTreeMap<String, TaskId>,
     handed_out: Vec<TaskId>,
     known: Known,
+    /// The leases that were announced, by their token, and the records made of them.
+    announced: BTreeMap<String, Lease>,
+    records: BTreeMap<String, Secret>,
     planted: BTreeSet<String>,
     tasks: Vec<Value>,
     leases: Vec<Value>,
@@ -83,6 +89,7 @@ impl<'a> Host<'a> {
         let clock = Clock {
             mono_ms: MONO_START,
             wall_step_ms: 0,
+            mono_step_ms: 0,
         };
         let client = client(scenario, clock.now())?;
         let mut host = Host {
@@ -97,6 +104,8 @@ impl<'a> Host<'a> {
             names: BTreeMap::new(),
             handed_out: vec![],
             known: Known::new(),
+            announced: BTreeMap::new(),
+            records: BTreeMap::new(),
             planted: BTreeSet::new(),
             tasks: vec![],
             leases: vec![],
@@ -144,7 +153,7 @@ impl<'a> Host<'a> {
             "tasks": self.tasks,
             "leases": self.leases,
             "events": self.events,
-            "idle_until": self.idle_until.map(|until| self.clock.since_start(until)),
+            "idle_until": self.idle_until.map(|until| until as i64 - MONO_START as i64),
             "store": self.store.show(MONO_START, self.clock.mono_ms),
             "health": health,
             "stats": serde_json::to_value(self.client.stats()).unwrap(),
@@ -170,7 +179,7 @@ impl<'a> Host<'a> {
             self.clock.mono_ms = until;
             self.poll()?;
             if !(self.tasks.is_empty() && self.leases.is_empty() && self.events.is_empty()) {
-                let at = self.clock.since_start(until);
+                let at = until - MONO_START;
                 return Err(format!("something happened before the step, at {at}"));
             }
         }
@@ -213,7 +222,18 @@ impl<'a> Host<'a> {
         if step["secrets_changed"] == true {
             self.client.secrets_changed(now);
         }
+        if let Some(token) = step["record"].as_str() {
+            let lease = self.announced.get(token).ok_or("no lease has this token")?;
+            let record = lease.record(now);
+            self.check_planted(&record)?;
+            self.records.insert(token.into(), record.to_json());
+        }
+        if let Some(token) = step["adopt"].as_str() {
+            return self.adopt(token, step);
+        }
         if step["restart"] == true {
+            self.clock.mono_step_ms += step["mono_step"].as_i64().unwrap_or(0);
+            let now = self.clock.now();
             self.client = client(self.scenario, now).map_err(|error| error.to_string())?;
             self.open.clear();
         }
@@ -221,6 +241,23 @@ impl<'a> Host<'a> {
             Some(made) => self.call(made),
             None => Ok(Value::Null),
         }
+    }
+
+    fn adopt(&mut self, token: &str, step: &Value) -> Result<Value, String> {
+        let target = self.target(step["target"].as_str().unwrap_or("smd"))?;
+        let clock = match step["clock"].as_str() {
+            Some("same") => RecordClock::Same,
+            Some("other") => RecordClock::Other,
+            _ => return Err("clock is same or other".into()),
+        };
+        let record = self.records.get(token).ok_or("no record has this token")?;
+        let record = LeaseRecord::from_json(record.expose().as_bytes());
+        let record = record.map_err(|error| error.to_string())?;
+        let now = self.clock.now();
+        Ok(match self.client.adopt(target, &record, clock, now) {
+            true => json!("adopted"),
+            false => json!("not_adopted"),
+        })
     }
 
     fn task_to_answer(&self, name: Option<&str>) -> Result<TaskId, String> {
@@ -235,7 +272,7 @@ impl<'a> Host<'a> {
                 let mut open = self
                     .open
                     .iter()
-                    .filter(|task| task.deadline_ms > self.clock.mono_ms);
+                    .filter(|task| task.deadline_ms > self.clock.now().mono_ms);
                 open.next()
                     .map(|task| task.id)
                     .ok_or("no task is open".into())
@@ -277,11 +314,12 @@ impl<'a> Host<'a> {
         for _ in 0..MOST_OUTPUTS {
             match self.client.poll(self.clock.now()) {
                 Output::Idle { until } => {
-                    self.idle_until = until;
-                    return match until {
+                    let since_start = until.map(|until| self.clock.since_start(until));
+                    self.idle_until = since_start.map(|at| (at + MONO_START as i64) as u64);
+                    return match self.idle_until {
                         Some(until) if until <= self.clock.mono_ms => Err(format!(
                             "idle until {}, which is past",
-                            self.clock.since_start(until)
+                            until as i64 - MONO_START as i64
                         )),
                         _ => Ok(()),
                     };
@@ -289,6 +327,9 @@ impl<'a> Host<'a> {
                 Output::Task(task) => self.task(task),
                 Output::Lease(change) => {
                     self.check_planted(&change)?;
+                    if let LeaseState::Ready(lease) | LeaseState::Once(lease) = &change.state {
+                        self.announced.insert(lease.value().into(), lease.clone());
+                    }
                     let target = self.name(change.target);
                     self.leases
                         .push(show::change(&change, &target, &self.clock, &self.known));
@@ -422,7 +463,7 @@ impl<'a> Host<'a> {
 }
 
 fn check_members(step: &Value) -> Result<(), String> {
-    const MEMBERS: [&str; 18] = [
+    const MEMBERS: [&str; 22] = [
         "note",
         "at",
         "asleep",
@@ -433,6 +474,10 @@ fn check_members(step: &Value) -> Result<(), String> {
         "user",
         "reject",
         "report",
+        "record",
+        "adopt",
+        "clock",
+        "mono_step",
         "target",
         "answer",
         "task",

@@ -105,7 +105,8 @@ impl World {
         if self.processes[p].client.is_none() {
             return;
         }
-        self.processes[p].crash();
+        let now = self.clock(p);
+        self.processes[p].crash(now);
         self.tell(|| format!("p{p} crashes"));
         let at = self.now + self.random.below(5_000);
         self.at(at, Happening::Restart(p));

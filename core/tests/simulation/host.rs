@@ -9,10 +9,10 @@ use crate::{
 };
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 use svcauth_core::{
-    Client, Error, Event, Fault,
+    Client, Error, Event, Fault, Now, Secret,
     client::{
-        Calls, Capabilities, Completion, Lease, LeaseChange, LeaseState, Outcome, Output,
-        Rejection, State, Subject, SubjectId, TargetId, TaskId,
+        Calls, Capabilities, Completion, Lease, LeaseChange, LeaseRecord, LeaseState, Outcome,
+        Output, RecordClock, Rejection, State, Subject, SubjectId, TargetId, TaskId,
     },
     config::SecretReference,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Process {
     pub(crate) discovered: bool,
     /// Whether a token was announced whose refresh token is not in the store.
     unsaved: bool,
+    /// The leases that were served by those before, by target.
+    left: Vec<(usize, Secret)>,
     /// A secret's name and content, on the way to the client.
     pub(crate) reading: Option<(String, Vec<u8>)>,
     next_waiter: u64,
@@ -78,6 +80,7 @@ impl Process {
             works_as: None,
             discovered: false,
             unsaved: false,
+            left: vec![],
             reading: None,
             next_waiter: 0,
             wake: 0,
@@ -85,7 +88,11 @@ impl Process {
         }
     }
 
-    pub(crate) fn crash(&mut self) {
+    /// Ends the process; `now` is the time at which what it served is noted down.
+    pub(crate) fn crash(&mut self, now: Now) {
+        let own = self.cells.iter().filter(|((_, user), _)| user.is_none());
+        self.left
+            .extend(own.map(|((target, _), lease)| (*target, lease.record(now).to_json())));
         self.client = None;
         self.cells.clear();
         self.waiters.clear();
@@ -107,7 +114,7 @@ impl World {
         capabilities.secret_files = true;
         capabilities.durable_store = self.processes[p].store.is_some();
         let process = &mut self.processes[p];
-        process.crash();
+        process.crash(now);
         process.incarnation += 1;
         match Client::new(config, capabilities, seed, now) {
             Ok(client) => {
@@ -117,10 +124,45 @@ impl World {
             Err(error) => return self.fail(Promise::Contract, format!("p{p}: {error}")),
         }
         self.tell(|| format!("p{p} starts"));
+        let left = std::mem::take(&mut self.processes[p].left);
+        if self.random.chance(300) {
+            self.adopt(p, left);
+        }
         let life = self.life(p);
         let at = self.now + self.random.below(1_000);
         self.at(at, Happening::Traffic(life));
         self.settle(p);
+    }
+
+    /// The process takes over what the one before it served.
+    fn adopt(&mut self, p: usize, left: Vec<(usize, Secret)>) {
+        let now = self.clock(p);
+        for (target, json) in left {
+            let Some(id) = self.target_id(p, target) else {
+                return;
+            };
+            let record = match LeaseRecord::from_json(json.expose().as_bytes()) {
+                Ok(record) => record,
+                Err(error) => return self.fail(Promise::Contract, format!("p{p}: {error}")),
+            };
+            let Process {
+                client: Some(client),
+                watch,
+                ..
+            } = &mut self.processes[p]
+            else {
+                return;
+            };
+            // Whether its refresh token was saved was the concern of those before.
+            watch.is_new(record.id());
+            let adopted = client.adopt(id, &record, RecordClock::Same, now);
+            self.saw(if adopted {
+                "(adopted)"
+            } else {
+                "(not adopted)"
+            });
+            self.tell(|| format!("p{p} t{target} adopts {}: {adopted}", record.id()));
+        }
     }
 
     pub(crate) fn target_id(&self, p: usize, target: usize) -> Option<TargetId> {

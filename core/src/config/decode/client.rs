@@ -2,9 +2,14 @@
 
 use super::super::{
     AuthMethod, BasicEncoding, ClientConfig, Credential, RegistrationConfig, SecretReference,
-    read::{Field, nearest},
 };
-use crate::{Error, Secret, wire::is_token};
+use crate::{
+    Error, Secret,
+    wire::{
+        is_token,
+        json::{Field, nearest},
+    },
+};
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 
 const METHODS: [(&str, AuthMethod); 3] = [

@@ -4,14 +4,13 @@ mod client;
 mod target;
 
 use super::{
-    Config, Discovery, Endpoints, Limits, Proxy, Schedule, StoreConfig, Timeouts, Tls,
-    read::{Field, Members, invalid},
+    Config, Discovery, Endpoints, Limits, Proxy, Schedule, StoreConfig, Timeouts, Tls, invalid,
 };
 use crate::{
-    Error,
+    Code, Error,
     wire::{
         Origin,
-        json::{self, Value},
+        json::{self, Field, Members, Value},
     },
 };
 use alloc::{
@@ -59,6 +58,7 @@ pub(super) fn document(text: &[u8]) -> Result<Config, Error> {
             "tls",
             "proxy",
         ],
+        Code::InvalidConfiguration,
     )?;
     Ok(Config {
         issuer: members.get("issuer").url()?,

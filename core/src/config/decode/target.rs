@@ -1,16 +1,17 @@
 //! The services that are called, and how their tokens are got.
 
 use super::{
-    super::{
-        Grant, RefreshTokens, Target, UserToken, defaults,
-        read::{Field, Members, nearest},
-    },
+    super::{Grant, RefreshTokens, Target, UserToken, defaults},
     DAY, SECOND,
     client::reference,
 };
 use crate::{
     Error,
-    wire::{Method, Url, url},
+    wire::{
+        Method, Url,
+        json::{Field, Members, nearest},
+        url,
+    },
 };
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 use iri_string::types::UriAbsoluteStr;

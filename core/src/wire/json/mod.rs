@@ -4,6 +4,7 @@
 //! value, and input that is only meant to exhaust its reader (more than [`MAX_BYTES`], deeper than
 //! [`MAX_DEPTH`]). A byte order mark before the text is skipped.
 
+mod field;
 mod read;
 mod write;
 
@@ -11,6 +12,7 @@ use super::buffer::wipe;
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
+pub(crate) use field::{Field, Members, error_at, join, nearest};
 pub(crate) use read::members;
 pub use read::{MAX_BYTES, MAX_DEPTH, parse, parse_object};
 

@@ -1,11 +1,9 @@
 //! A reader that knows where in the document it is, so that every error says so.
 
+use super::{Object, Value};
 use crate::{
     Code, Error,
-    wire::{
-        Origin, Url,
-        json::{Object, Value},
-    },
+    wire::{Origin, Url},
 };
 use alloc::{
     borrow::ToOwned,
@@ -17,56 +15,62 @@ use alloc::{
 use core::{fmt::Write as _, ops::RangeInclusive};
 
 /// One member of the document, there or not.
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     value: Option<&'a Value>,
     path: String,
+    code: Code,
 }
 
 /// The members of one object; all absent where the object itself is.
-pub(super) struct Members<'a> {
+pub(crate) struct Members<'a> {
     object: Option<&'a Object>,
     path: String,
     known: &'static [&'static str],
+    code: Code,
 }
 
 impl<'a> Members<'a> {
-    /// The whole document.
-    pub(super) fn document(
+    /// The whole document; `code` is that of all errors about it.
+    pub(crate) fn document(
         object: &'a Object,
         known: &'static [&'static str],
+        code: Code,
     ) -> Result<Members<'a>, Error> {
-        Members::new(Some(object), String::new(), known)
+        Members::new(Some(object), String::new(), known, code)
     }
 
     fn new(
         object: Option<&'a Object>,
         path: String,
         known: &'static [&'static str],
+        code: Code,
     ) -> Result<Members<'a>, Error> {
         for (name, _) in object.into_iter().flat_map(Object::iter) {
             let name: &str = name;
             if !known.contains(&name) {
-                return Err(invalid(join(&path, name), unknown(name, known)));
+                return Err(error_at(code, join(&path, name), unknown(name, known)));
             }
         }
         Ok(Members {
             object,
             path,
             known,
+            code,
         })
     }
 
     /// The member `name`, which is one of the known ones.
-    pub(super) fn get(&self, name: &'static str) -> Field<'a> {
+    pub(crate) fn get(&self, name: &'static str) -> Field<'a> {
         debug_assert!(self.known.contains(&name), "{name} is not listed");
         Field {
             value: self.object.and_then(|object| object.get(name)),
             path: join(&self.path, name),
+            code: self.code,
         }
     }
 
     /// The first of `names` that is there.
-    pub(super) fn first_of(&self, names: &[&'static str]) -> Option<Field<'a>> {
+    pub(crate) fn first_of(&self, names: &[&'static str]) -> Option<Field<'a>> {
         names
             .iter()
             .map(|name| self.get(name))
@@ -75,17 +79,17 @@ impl<'a> Members<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.value.is_some()
     }
 
     /// Itself, where it is there.
-    pub(super) fn present(self) -> Option<Field<'a>> {
+    pub(crate) fn present(self) -> Option<Field<'a>> {
         self.is_present().then_some(self)
     }
 
     /// Itself, or an error that says what is to be written there.
-    pub(super) fn required(self, advice: &str) -> Result<Field<'a>, Error> {
+    pub(crate) fn required(self, advice: &str) -> Result<Field<'a>, Error> {
         if self.is_present() {
             Ok(self)
         } else {
@@ -94,12 +98,12 @@ impl<'a> Field<'a> {
     }
 
     /// An error about this member.
-    pub(super) fn error(&self, message: impl Into<String>) -> Error {
-        invalid(self.path.clone(), message)
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        error_at(self.code, self.path.clone(), message)
     }
 
     /// The error about a value of another type than `expected`.
-    pub(super) fn wrong_type(&self, expected: &str) -> Error {
+    pub(crate) fn wrong_type(&self, expected: &str) -> Error {
         let found = match self.value {
             None => "nothing",
             Some(Value::Null) => "null; leave the member out for its default",
@@ -113,12 +117,12 @@ impl<'a> Field<'a> {
     }
 
     /// The value as it is.
-    pub(super) fn value(&self) -> Option<&'a Value> {
+    pub(crate) fn value(&self) -> Option<&'a Value> {
         self.value
     }
 
     /// A string that is not empty and has no control characters in it; `expected` describes it.
-    pub(super) fn text(&self, expected: &str) -> Result<Option<&'a str>, Error> {
+    pub(crate) fn text(&self, expected: &str) -> Result<Option<&'a str>, Error> {
         let text: &'a str = match self.value {
             None => return Ok(None),
             Some(Value::String(text)) => text,
@@ -133,7 +137,7 @@ impl<'a> Field<'a> {
         Ok(Some(text))
     }
 
-    pub(super) fn boolean(&self, default: bool) -> Result<bool, Error> {
+    pub(crate) fn boolean(&self, default: bool) -> Result<bool, Error> {
         match self.value {
             None => Ok(default),
             Some(Value::Bool(value)) => Ok(*value),
@@ -142,7 +146,7 @@ impl<'a> Field<'a> {
     }
 
     /// One of a few texts; the first where the member is absent.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Result<T, Error> {
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Result<T, Error> {
         let expected = || alternatives(choices.iter().map(|(name, _)| format!("{name:?}")));
         let text: &str = match (self.value, choices.first()) {
             (None, Some((_, default))) => return Ok(*default),
@@ -159,7 +163,7 @@ impl<'a> Field<'a> {
     }
 
     /// A time, written in seconds.
-    pub(super) fn milliseconds(
+    pub(crate) fn milliseconds(
         &self,
         default: u64,
         range: RangeInclusive<u64>,
@@ -177,7 +181,7 @@ impl<'a> Field<'a> {
     }
 
     /// A part of a whole.
-    pub(super) fn fraction(&self, default: f64) -> Result<f64, Error> {
+    pub(crate) fn fraction(&self, default: f64) -> Result<f64, Error> {
         match self.number("a number between 0 and 1")? {
             None => Ok(default),
             Some(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
@@ -186,7 +190,7 @@ impl<'a> Field<'a> {
     }
 
     /// How many, or how many bytes.
-    pub(super) fn count(
+    pub(crate) fn count(
         &self,
         default: usize,
         range: RangeInclusive<usize>,
@@ -211,7 +215,7 @@ impl<'a> Field<'a> {
     }
 
     /// An absolute URL.
-    pub(super) fn url(&self) -> Result<Option<Url>, Error> {
+    pub(crate) fn url(&self) -> Result<Option<Url>, Error> {
         let Some(text) = self.text("an absolute URL such as \"https://hydra.example\"")? else {
             return Ok(None);
         };
@@ -221,7 +225,7 @@ impl<'a> Field<'a> {
     }
 
     /// A list of origins.
-    pub(super) fn origins(&self) -> Result<Vec<Origin>, Error> {
+    pub(crate) fn origins(&self) -> Result<Vec<Origin>, Error> {
         const SHAPE: &str = "an origin such as \"http://smd.example:27779\"";
         let mut origins = vec![];
         for item in self.items("a list of origins such as [\"http://smd.example:27779\"]")? {
@@ -236,7 +240,7 @@ impl<'a> Field<'a> {
     }
 
     /// The items of a list; none where the member is absent.
-    pub(super) fn items(&self, expected: &str) -> Result<Vec<Field<'a>>, Error> {
+    pub(crate) fn items(&self, expected: &str) -> Result<Vec<Field<'a>>, Error> {
         match self.value {
             None => Ok(vec![]),
             Some(Value::Array(items)) => Ok(items
@@ -245,6 +249,7 @@ impl<'a> Field<'a> {
                 .map(|(index, item)| Field {
                     value: Some(item),
                     path: format!("{}[{index}]", self.path),
+                    code: self.code,
                 })
                 .collect()),
             Some(_) => Err(self.wrong_type(expected)),
@@ -252,7 +257,7 @@ impl<'a> Field<'a> {
     }
 
     /// The members of an object whose names are free.
-    pub(super) fn entries(&self, expected: &str) -> Result<Vec<(&'a str, Field<'a>)>, Error> {
+    pub(crate) fn entries(&self, expected: &str) -> Result<Vec<(&'a str, Field<'a>)>, Error> {
         let mut entries = vec![];
         for (name, value) in self.object(expected)?.into_iter().flat_map(Object::iter) {
             let name: &'a str = name;
@@ -261,6 +266,7 @@ impl<'a> Field<'a> {
                 Field {
                     value: Some(value),
                     path: join(&self.path, name),
+                    code: self.code,
                 },
             ));
         }
@@ -268,12 +274,17 @@ impl<'a> Field<'a> {
     }
 
     /// The members of an object whose names are known.
-    pub(super) fn members(&self, known: &'static [&'static str]) -> Result<Members<'a>, Error> {
-        Members::new(self.object("an object")?, self.path.clone(), known)
+    pub(crate) fn members(&self, known: &'static [&'static str]) -> Result<Members<'a>, Error> {
+        Members::new(
+            self.object("an object")?,
+            self.path.clone(),
+            known,
+            self.code,
+        )
     }
 
     /// The object as it is.
-    pub(super) fn object(&self, expected: &str) -> Result<Option<&'a Object>, Error> {
+    pub(crate) fn object(&self, expected: &str) -> Result<Option<&'a Object>, Error> {
         match self.value {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
@@ -283,8 +294,8 @@ impl<'a> Field<'a> {
 }
 
 /// The error about the member at `path`.
-pub(super) fn invalid(path: String, message: impl Into<String>) -> Error {
-    let error = Error::new(Code::InvalidConfiguration, message.into());
+pub(crate) fn error_at(code: Code, path: String, message: impl Into<String>) -> Error {
+    let error = Error::new(code, message.into());
     if path.is_empty() {
         error
     } else {
@@ -293,7 +304,7 @@ pub(super) fn invalid(path: String, message: impl Into<String>) -> Error {
 }
 
 /// The path of the member `name` below `path`; a name that would blur the path is quoted.
-pub(super) fn join(path: &str, name: &str) -> String {
+pub(crate) fn join(path: &str, name: &str) -> String {
     let mut joined = path.to_owned();
     if !joined.is_empty() {
         joined.push('.');
@@ -312,7 +323,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
 }
 
 /// The one of `names` that was probably meant by `name`.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = shortened(name).to_ascii_lowercase();
     names
         .map(|candidate| (distance(&name, candidate), candidate))
