@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove fuzz rust tools
+.PHONY: help demo test lint bench simulate prove fuzz wasm rust tools
 
 CARGO ?= cargo
 GO ?= go
@@ -39,6 +39,9 @@ prove: tools ## that the simulation can fail: breaks the core on purpose, all br
 
 fuzz: ## the core's readers with libFuzzer, SECONDS=… each, all or TARGETS="name …"; needs a nightly compiler
 	core/fuzz/run $(SECONDS) $(TARGETS)
+
+wasm: tools ## the C library as a WebAssembly module, for Go without cgo
+	@ffi/build-wasm
 
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

@@ -975,6 +975,28 @@ svcauth_result svcauth_output_random(const svcauth_output *output,
 svcauth_result svcauth_output_store(const svcauth_output *output,
                                     svcauth_store_info *info);
 
+#if defined(__wasm__)
+// Gives memory for arguments and results, aligned for all types here; NULL where there is no more.
+// Freed by `svcauth_free` with the same size. Only in the WebAssembly module.
+void *svcauth_alloc(size_t size);
+#endif
+
+#if defined(__wasm__)
+// Wipes memory and gives it back; NULL is nothing to free. Only in the WebAssembly module.
+void svcauth_free(void *memory,
+                  size_t size);
+#endif
+
+#if defined(__wasm__)
+// Gives where the library writes the place of a panic, `file:line:column`, with a zero at its end. Only in
+// the WebAssembly module.
+//
+// A panic, which would be a bug, is a trap there: the host calls this once at the start, and reads the text
+// after a trap. It is empty when memory ran out. The module's memory is then to be wiped, and the module
+// instantiated anew.
+const char *svcauth_panic_text(void);
+#endif
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

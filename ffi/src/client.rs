@@ -316,6 +316,20 @@ pub unsafe extern "C" fn svcauth_client_stats(
     })
 }
 
+/// Panics in a call on this client, for tests of what a host does then. Not in the header.
+///
+/// cbindgen:ignore
+#[cfg(feature = "forced-panic")]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_force_panic(
+    client: *const Client,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        reference(client, "client")?.run(|_| panic!("forced"))
+    })
+}
+
 impl Client {
     /// Runs `body` under the lock. A panic in it poisons the lock, and so the client.
     pub(crate) fn run<T>(

@@ -1,12 +1,7 @@
 //! The edge: pointers, lengths and panics are checked here, and nowhere behind it.
 
-use crate::{error::Failure, Error, ResultCode};
-use std::{
-    cell::{Cell, RefCell},
-    panic::{self, AssertUnwindSafe},
-    slice, str,
-    sync::Once,
-};
+use crate::{error::Failure, panic::catch, Error, ResultCode};
+use std::{slice, str};
 
 /// Runs `body`; a panic and an error become a code, the error an object in `error` unless that is NULL.
 pub(crate) fn guard(
@@ -29,35 +24,6 @@ pub(crate) fn guard(
 /// [`guard`] for a function that only looks something up.
 pub(crate) fn look_up(body: impl FnOnce() -> Result<(), Failure>) -> ResultCode {
     guard(std::ptr::null_mut(), body)
-}
-
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-    static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// The default hook prints the message of a panic, which may hold anything. Ours keeps file and line.
-fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let others = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if GUARDED.get() {
-                let location = panic.location().map(ToString::to_string);
-                LOCATION.with(|kept| kept.replace(location.unwrap_or_default()));
-            } else {
-                others(panic);
-            }
-        }));
-    });
-    GUARDED.set(true);
-    let ended = panic::catch_unwind(AssertUnwindSafe(body));
-    GUARDED.set(false);
-    ended.map_err(|payload| {
-        // Dropping a payload may panic again, and there is nobody left to catch that.
-        std::mem::forget(payload);
-        LOCATION.with(RefCell::take)
-    })
 }
 
 /// A handle or struct that C gave us to read.

@@ -14,8 +14,11 @@ mod fields;
 mod guard;
 pub mod lease;
 pub mod output;
+mod panic;
 pub mod result;
 pub mod task;
+#[cfg(target_family = "wasm")]
+pub mod wasm;
 
 pub use error::Error;
 pub use result::ResultCode;
