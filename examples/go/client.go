@@ -116,6 +116,9 @@ func (c *Client) poll(ctx context.Context) time.Duration {
 		case C.SVCAUTH_OUTPUT_KIND_EVENT:
 			c.events.Info("svcauth", "event", o.text(C.SVCAUTH_OUTPUT_TEXT_EVENT))
 			C.svcauth_output_free(o.handle)
+		case C.SVCAUTH_OUTPUT_KIND_CALLS_CHANGED:
+			// Each call is decided anew here.
+			C.svcauth_output_free(o.handle)
 		default:
 			c.work.Add(1)
 			go func() {

@@ -12,8 +12,11 @@
 // Texts. A text is a pointer and a length in bytes, UTF-8, without a zero at its end. (NULL, 0) is the empty
 // text. A text that comes out belongs to the object it came from.
 //
-// Handles. A handle that is NULL is refused with SVCAUTH_RESULT_NULL_POINTER; only the functions that free
-// take NULL, and do nothing. A handle that was freed must not be used.
+// Handles. A handle has the type of a pointer and is none: it is a number that the library looks up. NULL is
+// refused with SVCAUTH_RESULT_NULL_POINTER; only the functions that free take it, and do nothing. A handle that
+// was freed, one of another kind and anything else is refused with SVCAUTH_RESULT_INVALID_HANDLE. (A number
+// comes again after 2^36 handles that had the same place, in WebAssembly after 2^12.) An object that one thread
+// frees while another uses it lives until that call ends; texts that were got from it do not.
 //
 // Threads. A handle that is taken as `const` may be used by any number of threads at the same time. Nothing
 // here waits for the network, and nothing calls back.
@@ -94,6 +97,11 @@ enum svcauth_result
   SVCAUTH_RESULT_OUT_OF_RANGE = 5,
   // A bug in the library. The client can only be freed.
   SVCAUTH_RESULT_PANIC = 6,
+  // The handle was freed, is one of another kind, or none at all.
+  SVCAUTH_RESULT_INVALID_HANDLE = 7,
+  // The process has as many handles as there can be (16 million, in WebAssembly 65 thousand); one that is
+  // never freed is the likely cause.
+  SVCAUTH_RESULT_TOO_MANY_HANDLES = 8,
   // A member of the configuration is missing, unknown, of the wrong type or contradicts another.
   SVCAUTH_RESULT_INVALID_CONFIGURATION = 100,
   // An argument makes no sense.
@@ -264,6 +272,8 @@ enum svcauth_output_kind
   SVCAUTH_OUTPUT_KIND_STORE = 6,
   // A task of a kind that this version of the library cannot describe. Answer: unsupported.
   SVCAUTH_OUTPUT_KIND_OTHER_TASK = 7,
+  // What `svcauth_client_decide` answers may be another now: forget decisions that were kept.
+  SVCAUTH_OUTPUT_KIND_CALLS_CHANGED = 8,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -539,7 +549,7 @@ typedef uint32_t svcauth_store_outcome;
 // again at the time that is given then.
 //
 // Any number of threads may use one client at the same time; each call locks it for its own length, and none
-// waits for the network. Freed by `svcauth_client_free`, when no other thread uses it any more.
+// waits for the network. Freed by `svcauth_client_free`; a call that another thread makes ends as it would.
 typedef struct svcauth_client svcauth_client;
 
 // What one call carries. Owned by whoever got it, freed by `svcauth_decision_free`, which wipes a user's
@@ -714,7 +724,7 @@ svcauth_result svcauth_decision_get_text(const svcauth_decision *decision,
                                          size_t *len);
 
 // Frees a decision; NULL is nothing to free.
-void svcauth_decision_free(svcauth_decision *decision);
+svcauth_result svcauth_decision_free(svcauth_decision *decision);
 
 // Checks a configuration document without making a client. A text of the error names the member that is
 // wrong; its offset, where the document is no JSON.
@@ -737,7 +747,7 @@ svcauth_result svcauth_client_new(const char *config_json,
                                   svcauth_error **error);
 
 // Frees a client; NULL is nothing to free. Outputs, leases and decisions that came from it stay usable.
-void svcauth_client_free(svcauth_client *client);
+svcauth_result svcauth_client_free(svcauth_client *client);
 
 // Gives the number of the target with this name. It is the same as long as the client lives.
 svcauth_result svcauth_client_target(const svcauth_client *client,
@@ -892,7 +902,7 @@ svcauth_result svcauth_error_get_info(const svcauth_error *error,
                                       svcauth_error_info *info);
 
 // Frees an error; NULL is nothing to free.
-void svcauth_error_free(svcauth_error *error);
+svcauth_result svcauth_error_free(svcauth_error *error);
 
 // Gives a text of a lease: (NULL, 0) where it has none. It stays until the last reference is released.
 svcauth_result svcauth_lease_get_text(const svcauth_lease *lease,
@@ -914,7 +924,7 @@ svcauth_result svcauth_lease_scope(const svcauth_lease *lease,
 svcauth_result svcauth_lease_retain(const svcauth_lease *lease);
 
 // Gives a reference back; NULL is nothing to give back.
-void svcauth_lease_release(const svcauth_lease *lease);
+svcauth_result svcauth_lease_release(const svcauth_lease *lease);
 
 // Gives the kind of an output.
 svcauth_result svcauth_output_get_kind(const svcauth_output *output,
@@ -944,7 +954,7 @@ svcauth_result svcauth_output_event_level(const svcauth_output *output,
                                           svcauth_event_level *level);
 
 // Frees an output; NULL is nothing to free. A task is not answered by it.
-void svcauth_output_free(svcauth_output *output);
+svcauth_result svcauth_output_free(svcauth_output *output);
 
 // Gives what all tasks have.
 svcauth_result svcauth_output_task(const svcauth_output *output,

@@ -5,7 +5,8 @@ use crate::{
     complete::status_of,
     error::{Error, Failure},
     fields,
-    guard::{bytes, guard, look_up, out, out_text, reference, text},
+    guard::{bytes, guard, look_up, out, out_text, text},
+    handle::{hand_out, object, release},
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
@@ -119,7 +120,7 @@ pub unsafe extern "C" fn svcauth_client_decide(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let decision = out(decision, "decision")?;
         if flags
             & !(CALL_HAS_AUTHORIZATION | CALL_HAS_USER_TOKEN | CALL_USER_REQUIRED | CALL_REDIRECTED)
@@ -155,8 +156,7 @@ pub unsafe extern "C" fn svcauth_client_decide(
             },
             _ => Inner::Nothing,
         };
-        decision.write(Box::into_raw(Box::new(Decision(decided))));
-        Ok(())
+        hand_out(Decision(decided), decision)
     })
 }
 
@@ -175,8 +175,8 @@ pub unsafe extern "C" fn svcauth_client_answered(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
-        let decision = reference(decision, "decision")?;
+        let client = object(client, "client")?;
+        let decision = object(decision, "decision")?;
         let status = status_of(status)?;
         let block = bytes(header_fields, header_fields_len, "header_fields")?;
         let replay: Replay = raw(replay, "replay")?;
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn svcauth_decision_get_kind(
     kind: *mut DecisionKind,
 ) -> ResultCode {
     look_up(|| {
-        let decision = reference(decision, "decision")?;
+        let decision = object(decision, "decision")?;
         out(kind, "kind")?.write(match decision.0 {
             Inner::Nothing => DecisionKind::Nothing,
             Inner::UserToken { .. } => DecisionKind::UserToken,
@@ -221,7 +221,7 @@ pub unsafe extern "C" fn svcauth_decision_target(
     target: *mut u32,
 ) -> ResultCode {
     look_up(|| {
-        let decision = reference(decision, "decision")?;
+        let decision = object(decision, "decision")?;
         let number = out(target, "target")?;
         match decision.0 {
             Inner::Nothing => return Err(Failure::wrong_kind()),
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn svcauth_decision_get_text(
     len: *mut usize,
 ) -> ResultCode {
     look_up(|| {
-        let decision = reference(decision, "decision")?;
+        let decision = object(decision, "decision")?;
         let which: DecisionText = raw(which, "which")?;
         out_text(text, len)?.write(match (which, &decision.0) {
             (DecisionText::UserToken, Inner::UserToken { token, .. }) => {
@@ -263,11 +263,8 @@ pub unsafe extern "C" fn svcauth_decision_get_text(
 
 /// Frees a decision; NULL is nothing to free.
 #[no_mangle]
-pub unsafe extern "C" fn svcauth_decision_free(decision: *mut Decision) {
-    if !decision.is_null() {
-        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
-        drop(unsafe { Box::from_raw(decision) });
-    }
+pub unsafe extern "C" fn svcauth_decision_free(decision: *mut Decision) -> ResultCode {
+    release(decision, "decision")
 }
 
 impl Decision {

@@ -3,15 +3,17 @@
 use crate::{
     call::{Decision, RejectionKind},
     error::{Error, Failure},
-    guard::{guard, look_up, out, reference, text},
+    guard::{guard, out, text},
+    handle::{hand_out, object, release},
     lease::Lease,
     output::Output,
     ResultCode,
 };
+use arc_swap::{ArcSwap, Guard};
 use std::{
     ffi::c_char,
     ptr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex},
 };
 use svcauth_core::{
     client::{self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId},
@@ -36,12 +38,18 @@ pub const CAPABILITY_CLIENT_CERTIFICATE: u32 = 16;
 /// again at the time that is given then.
 ///
 /// Any number of threads may use one client at the same time; each call locks it for its own length, and none
-/// waits for the network. Freed by `svcauth_client_free`, when no other thread uses it any more.
+/// waits for the network. Freed by `svcauth_client_free`; a call that another thread makes ends as it would.
 #[derive(Debug)]
 pub struct Client {
+    inner: ArcSwap<Inner>,
+}
+
+/// What a client is in one process.
+#[derive(Debug)]
+struct Inner {
     core: Mutex<core::Client>,
     /// Beside the lock, so that decisions about calls do not wait for it.
-    calls: RwLock<Arc<Calls>>,
+    calls: ArcSwap<Calls>,
 }
 
 /// What `svcauth_client_token` answers.
@@ -112,25 +120,19 @@ pub unsafe extern "C" fn svcauth_client_new(
         let json = crate::guard::bytes(config_json, config_len, "config_json")?;
         let now = Now { mono_ms, wall_ms };
         let core = core::Client::new(Config::from_json(json)?, capabilities, seed, now)?;
-        client.write(Box::into_raw(Box::new(Client {
-            calls: RwLock::new(core.calls()),
+        let inner = Arc::new(Inner {
+            calls: ArcSwap::new(core.calls()),
             core: Mutex::new(core),
-        })));
-        Ok(())
+        });
+        let inner = ArcSwap::new(inner);
+        hand_out(Client { inner }, client)
     })
 }
 
 /// Frees a client; NULL is nothing to free. Outputs, leases and decisions that came from it stay usable.
 #[no_mangle]
-pub unsafe extern "C" fn svcauth_client_free(client: *mut Client) {
-    if !client.is_null() {
-        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
-        let client = unsafe { Box::from_raw(client) };
-        look_up(|| {
-            drop(client);
-            Ok(())
-        });
-    }
+pub unsafe extern "C" fn svcauth_client_free(client: *mut Client) -> ResultCode {
+    release(client, "client")
 }
 
 /// Gives the number of the target with this name. It is the same as long as the client lives.
@@ -143,7 +145,7 @@ pub unsafe extern "C" fn svcauth_client_target(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let name = text(name, name_len, "name")?;
         let target = out(target, "target")?;
         let id = client
@@ -172,7 +174,7 @@ pub unsafe extern "C" fn svcauth_client_token(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         client.ask(
             target,
             Subject::Service,
@@ -196,8 +198,9 @@ pub unsafe extern "C" fn svcauth_client_token_for(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
-        let (target, subject) = reference(decision, "decision")?.lease()?;
+        let client = object(client, "client")?;
+        let decision = object(decision, "decision")?;
+        let (target, subject) = decision.lease()?;
         client.ask(target, subject, Now { mono_ms, wall_ms }, state, lease)
     })
 }
@@ -219,8 +222,9 @@ pub unsafe extern "C" fn svcauth_client_reject(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
-        let (target, subject) = reference(decision, "decision")?.lease()?;
+        let client = object(client, "client")?;
+        let decision = object(decision, "decision")?;
+        let (target, subject) = decision.lease()?;
         let (what, out_lease) = (out(what, "what")?, out(lease, "lease")?);
         let id = LeaseId::from_u64(lease_id);
         let now = Now { mono_ms, wall_ms };
@@ -228,13 +232,13 @@ pub unsafe extern "C" fn svcauth_client_reject(
             let target = target_of(core, target)?;
             Ok(core.reject(target, subject, id, now))
         })?;
-        let (kind, lease) = match rejection {
-            Rejection::Retry(lease) => (RejectionKind::Retry, Lease::hand_out(&lease)),
-            Rejection::Wait => (RejectionKind::Wait, ptr::null_mut()),
-            _ => (RejectionKind::Deliver, ptr::null_mut()),
+        let (kind, lease) = match &rejection {
+            Rejection::Retry(lease) => (RejectionKind::Retry, Some(lease)),
+            Rejection::Wait => (RejectionKind::Wait, None),
+            _ => (RejectionKind::Deliver, None),
         };
+        Lease::hand_out_or_null(lease, out_lease)?;
         what.write(kind);
-        out_lease.write(lease);
         Ok(())
     })
 }
@@ -249,7 +253,7 @@ pub unsafe extern "C" fn svcauth_client_secrets_changed(
 ) -> ResultCode {
     guard(error, || {
         let now = Now { mono_ms, wall_ms };
-        reference(client, "client")?.run(|core| {
+        object(client, "client")?.run(|core| {
             core.secrets_changed(now);
             Ok(())
         })
@@ -270,23 +274,19 @@ pub unsafe extern "C" fn svcauth_client_poll(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let output = out(output, "output")?;
         let idle_until = out(idle_until_ms, "idle_until_ms")?;
-        let next = client.run(|core| {
-            Ok(loop {
-                match core.poll(Now { mono_ms, wall_ms }) {
-                    core::Output::CallsChanged => client.renew_calls(core.calls()),
-                    next => break next,
-                }
-            })
-        })?;
-        let (next, until) = match next {
-            core::Output::Idle { until } => (ptr::null_mut(), until.unwrap_or(u64::MAX)),
-            next => (Output::hand_out(next), 0),
-        };
-        output.write(next);
-        idle_until.write(until);
+        match client.poll(Now { mono_ms, wall_ms })? {
+            core::Output::Idle { until } => {
+                output.write(ptr::null_mut());
+                idle_until.write(until.unwrap_or(u64::MAX));
+            }
+            next => {
+                hand_out(Output::new(next), output)?;
+                idle_until.write(0);
+            }
+        }
         Ok(())
     })
 }
@@ -299,7 +299,7 @@ pub unsafe extern "C" fn svcauth_client_stats(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let out = out(stats, "stats")?;
         let stats = client.run(|core| Ok(core.stats()))?;
         out.write(Stats {
@@ -326,33 +326,42 @@ pub unsafe extern "C" fn svcauth_client_force_panic(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        reference(client, "client")?.run(|_| panic!("forced"))
+        object(client, "client")?.run(|_| panic!("forced"))
     })
 }
 
 impl Client {
+    /// What this client is in this process.
+    fn inner(&self) -> Guard<Arc<Inner>> {
+        self.inner.load()
+    }
+
     /// Runs `body` under the lock. A panic in it poisons the lock, and so the client.
     pub(crate) fn run<T>(
         &self,
         body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        match self.core.lock() {
-            Ok(mut core) => body(&mut core),
-            Err(_) => Err(Failure::panicked("an earlier call")),
-        }
+        self.inner().run(body)
     }
 
     /// The rules for calls as they are now.
     pub(crate) fn calls(&self) -> Result<Arc<Calls>, Failure> {
-        if self.core.is_poisoned() {
+        let inner = self.inner();
+        if inner.core.is_poisoned() {
             return Err(Failure::panicked("an earlier call"));
         }
-        let calls = self.calls.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(&calls))
+        Ok(inner.calls.load_full())
     }
 
-    fn renew_calls(&self, calls: Arc<Calls>) {
-        *self.calls.write().unwrap_or_else(PoisonError::into_inner) = calls;
+    fn poll(&self, now: Now) -> Result<core::Output, Failure> {
+        let inner = self.inner();
+        inner.run(|core| {
+            let output = core.poll(now);
+            if matches!(output, core::Output::CallsChanged) {
+                inner.calls.store(core.calls());
+            }
+            Ok(output)
+        })
     }
 
     fn ask(
@@ -368,16 +377,28 @@ impl Client {
             let target = target_of(core, target)?;
             Ok(core.token(target, subject, now))
         })?;
-        let (state, lease) = match answer {
-            State::Ready(lease) => (TokenState::Ready, Lease::hand_out(&lease)),
+        let (state, lease) = match &answer {
+            State::Ready(lease) => (TokenState::Ready, Some(lease)),
             State::Failed { error, retry_at_ms } => {
-                return Err(Failure::failed_until(error, retry_at_ms));
+                return Err(Failure::failed_until(error.clone(), *retry_at_ms));
             }
-            _ => (TokenState::Pending, ptr::null_mut()),
+            _ => (TokenState::Pending, None),
         };
+        Lease::hand_out_or_null(lease, out_lease)?;
         out_state.write(state);
-        out_lease.write(lease);
         Ok(())
+    }
+}
+
+impl Inner {
+    fn run<T>(
+        &self,
+        body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self.core.lock() {
+            Ok(mut core) => body(&mut core),
+            Err(_) => Err(Failure::panicked("an earlier call")),
+        }
     }
 }
 
@@ -420,6 +441,7 @@ fn capabilities_of(bits: u32) -> Result<Capabilities, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::look_up;
 
     const CONFIG: &str = r#"{
         "endpoints": { "token": "https://issuer.example/token" },
@@ -435,7 +457,7 @@ mod tests {
             svcauth_client_new(json, len, 0, 1, 0, 0, &mut client, &mut error)
         };
         assert_eq!(made, ResultCode::Ok);
-        let here = reference(client, "client").unwrap();
+        let here = object(client, "client").unwrap();
         assert!(here.calls().is_ok());
         let code = look_up(|| here.run(|_| panic!("forced")));
         assert_eq!(code, ResultCode::Panic);

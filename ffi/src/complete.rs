@@ -4,7 +4,8 @@ use crate::{
     client::Client,
     error::{Error, Failure},
     fields,
-    guard::{bytes, guard, reference, text},
+    guard::{bytes, guard, text},
+    handle::object,
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn svcauth_client_complete_response(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let block = bytes(header_fields, header_fields_len, "header_fields")?;
         let response = Response {
             status: status_of(status)?,
@@ -94,7 +95,7 @@ pub unsafe extern "C" fn svcauth_client_complete_send_failed(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let failure = match raw(failure, "failure")? {
             SendFailure::Refused => core::SendFailure::Refused,
             SendFailure::Timeout => core::SendFailure::Timeout,
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn svcauth_client_complete_bytes(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let outcome = Outcome::Bytes(bytes(value, value_len, "value")?.into());
         client.complete(task, outcome, Now { mono_ms, wall_ms })
     })
@@ -140,7 +141,7 @@ pub unsafe extern "C" fn svcauth_client_complete_record(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let value = bytes(value, value_len, "value")?;
         let value = (version != 0).then(|| value.into());
         let outcome = Outcome::Record { value, version };
@@ -161,7 +162,7 @@ pub unsafe extern "C" fn svcauth_client_complete_store(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let outcome = match raw(outcome, "outcome")? {
             StoreOutcome::Stored => Outcome::Stored { version: number },
             StoreOutcome::Conflict => Outcome::Conflict,
@@ -188,7 +189,7 @@ pub unsafe extern "C" fn svcauth_client_complete_failed(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         let detail = text(detail, detail_len, "detail")?.into();
         client.complete(task, Outcome::Failed { detail }, Now { mono_ms, wall_ms })
     })
@@ -204,7 +205,7 @@ pub unsafe extern "C" fn svcauth_client_complete_unsupported(
     error: *mut *mut Error,
 ) -> ResultCode {
     guard(error, || {
-        let client = reference(client, "client")?;
+        let client = object(client, "client")?;
         client.complete(task, Outcome::Unsupported, Now { mono_ms, wall_ms })
     })
 }

@@ -1,7 +1,8 @@
 //! Errors as objects of the caller.
 
 use crate::{
-    guard::{look_up, out, out_text, reference},
+    guard::{look_up, out, out_text},
+    handle::{object, release},
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn svcauth_error_get_text(
     len: *mut usize,
 ) -> ResultCode {
     look_up(|| {
-        let error = reference(error, "error")?;
+        let error = object(error, "error")?;
         let which: ErrorText = raw(which, "which")?;
         let text = out_text(text, len)?;
         let failure = &error.failure;
@@ -111,7 +112,8 @@ pub unsafe extern "C" fn svcauth_error_get_info(
     info: *mut ErrorInfo,
 ) -> ResultCode {
     look_up(|| {
-        let failure = &reference(error, "error")?.failure;
+        let error = object(error, "error")?;
+        let failure = &error.failure;
         let core = failure.core();
         let retry_after_ms = core.and_then(CoreError::retry_after_ms);
         let retry_at_ms = failure.retry_at_ms();
@@ -132,11 +134,8 @@ pub unsafe extern "C" fn svcauth_error_get_info(
 
 /// Frees an error; NULL is nothing to free.
 #[no_mangle]
-pub unsafe extern "C" fn svcauth_error_free(error: *mut Error) {
-    if !error.is_null() {
-        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
-        drop(unsafe { Box::from_raw(error) });
-    }
+pub unsafe extern "C" fn svcauth_error_free(error: *mut Error) -> ResultCode {
+    release(error, "error")
 }
 
 /// Why a function of this library could not do what it was asked for.
@@ -183,6 +182,22 @@ impl Failure {
             ResultCode::InvalidValue,
             "has a value that stands for nothing here",
             Some(name),
+        )
+    }
+
+    pub(crate) fn invalid_handle(name: &'static str) -> Failure {
+        Failure::here(
+            ResultCode::InvalidHandle,
+            "was freed, or is a handle of something else",
+            Some(name),
+        )
+    }
+
+    pub(crate) fn too_many_handles() -> Failure {
+        Failure::here(
+            ResultCode::TooManyHandles,
+            "there are too many handles; free those that are not needed",
+            None,
         )
     }
 
@@ -255,6 +270,8 @@ impl Failure {
                 ResultCode::WrongKind => "wrong_kind",
                 ResultCode::OutOfRange => "out_of_range",
                 ResultCode::Panic => "panic",
+                ResultCode::InvalidHandle => "invalid_handle",
+                ResultCode::TooManyHandles => "too_many_handles",
                 _ => Code::Internal.as_str(),
             },
         }

@@ -1,6 +1,6 @@
 //! The edge: pointers, lengths and panics are checked here, and nowhere behind it.
 
-use crate::{error::Failure, panic::catch, Error, ResultCode};
+use crate::{error::Failure, handle::hand_out, panic::catch, Error, ResultCode};
 use std::{slice, str};
 
 /// Runs `body`; a panic and an error become a code, the error an object in `error` unless that is NULL.
@@ -14,7 +14,10 @@ pub(crate) fn guard(
         Err(failure) => {
             let code = failure.code();
             if let Ok(error) = out(error, "error") {
-                error.write(Box::into_raw(Box::new(failure.into_error())));
+                // Without a handle for it, the code is all there is.
+                if hand_out(failure.into_error(), error).is_err() {
+                    error.write(std::ptr::null_mut());
+                }
             }
             code
         }
@@ -24,13 +27,6 @@ pub(crate) fn guard(
 /// [`guard`] for a function that only looks something up.
 pub(crate) fn look_up(body: impl FnOnce() -> Result<(), Failure>) -> ResultCode {
     guard(std::ptr::null_mut(), body)
-}
-
-/// A handle or struct that C gave us to read.
-pub(crate) fn reference<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T, Failure> {
-    check(pointer, name)?;
-    // SAFETY: not NULL and aligned; that it is alive and of this type is the caller's promise.
-    Ok(unsafe { &*pointer })
 }
 
 /// A place that C gave us to write to. What stands there before is never read.
@@ -104,6 +100,7 @@ fn check<T>(pointer: *const T, name: &'static str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{error::svcauth_error_free, handle::object};
 
     #[test]
     fn a_panic_becomes_a_code_that_tells_the_line_and_not_the_message() {
@@ -111,8 +108,8 @@ mod tests {
         let line = line!() + 1;
         let code = guard(&mut error, || panic!("secret"));
         assert_eq!(code, ResultCode::Panic);
-        let error = unsafe { Box::from_raw(error) };
-        let text = error.failure().to_string();
+        let text = object(error, "error").unwrap().failure().to_string();
+        assert_eq!(unsafe { svcauth_error_free(error) }, ResultCode::Ok);
         assert!(text.contains(&format!("guard.rs:{line}")), "{text}");
         assert!(!text.contains("secret"), "{text}");
     }

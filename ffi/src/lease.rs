@@ -2,18 +2,20 @@
 
 use crate::{
     error::Failure,
-    guard::{look_up, out, out_text, reference},
+    guard::{look_up, out, out_text, Out},
+    handle::{hand_out, object, release},
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
-use std::{ffi::c_char, sync::Arc};
+use std::ffi::c_char;
+use svcauth_core::client as core;
 
 /// An access token with the times it may be used.
 ///
 /// Reference counted: freed by the last `svcauth_lease_release`, and the token wiped then. Immutable: any
 /// number of threads may read it.
 #[derive(Debug)]
-pub struct Lease(svcauth_core::client::Lease);
+pub struct Lease(core::Lease);
 
 /// A text of a lease.
 #[derive_ReprC]
@@ -51,9 +53,23 @@ pub struct LeaseInfo {
 }
 
 impl Lease {
-    /// A handle with one reference, which the receiver gives back.
-    pub(crate) fn hand_out(lease: &svcauth_core::client::Lease) -> *mut Lease {
-        Arc::into_raw(Arc::new(Lease(lease.clone()))).cast_mut()
+    /// Writes a handle with one reference, which the receiver gives back.
+    pub(crate) fn hand_out(lease: &core::Lease, out: Out<*mut Lease>) -> Result<(), Failure> {
+        hand_out(Lease(lease.clone()), out)
+    }
+
+    /// NULL for none.
+    pub(crate) fn hand_out_or_null(
+        lease: Option<&core::Lease>,
+        out: Out<*mut Lease>,
+    ) -> Result<(), Failure> {
+        match lease {
+            Some(lease) => Lease::hand_out(lease, out),
+            None => {
+                out.write(std::ptr::null_mut());
+                Ok(())
+            }
+        }
     }
 }
 
@@ -66,7 +82,8 @@ pub unsafe extern "C" fn svcauth_lease_get_text(
     len: *mut usize,
 ) -> ResultCode {
     look_up(|| {
-        let lease = &reference(lease, "lease")?.0;
+        let lease = object(lease, "lease")?;
+        let lease = &lease.0;
         let which: LeaseText = raw(which, "which")?;
         let value = match which {
             LeaseText::Value => Some(lease.value()),
@@ -85,7 +102,8 @@ pub unsafe extern "C" fn svcauth_lease_get_info(
     info: *mut LeaseInfo,
 ) -> ResultCode {
     look_up(|| {
-        let lease = &reference(lease, "lease")?.0;
+        let lease = object(lease, "lease")?;
+        let lease = &lease.0;
         out(info, "info")?.write(LeaseInfo {
             id: lease.id().as_u64(),
             refresh_at_ms: lease.refresh_at_ms(),
@@ -108,7 +126,8 @@ pub unsafe extern "C" fn svcauth_lease_scope(
     len: *mut usize,
 ) -> ResultCode {
     look_up(|| {
-        let lease = &reference(lease, "lease")?.0;
+        let lease = object(lease, "lease")?;
+        let lease = &lease.0;
         let text = out_text(text, len)?;
         let scope = lease.scopes().get(index as usize);
         text.write(Some(scope.ok_or_else(Failure::out_of_range)?.as_bytes()));
@@ -119,19 +138,14 @@ pub unsafe extern "C" fn svcauth_lease_scope(
 /// Takes one more reference, for a thread or structure of its own.
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_retain(lease: *const Lease) -> ResultCode {
-    look_up(|| {
-        reference(lease, "lease")?;
-        // SAFETY: it came from Arc::into_raw, and the caller holds a reference.
-        unsafe { Arc::increment_strong_count(lease) };
-        Ok(())
+    look_up(|| match object(lease, "lease")?.retain() {
+        true => Ok(()),
+        false => Err(Failure::invalid_handle("lease")),
     })
 }
 
 /// Gives a reference back; NULL is nothing to give back.
 #[no_mangle]
-pub unsafe extern "C" fn svcauth_lease_release(lease: *const Lease) {
-    if !lease.is_null() {
-        // SAFETY: it came from Arc::into_raw, and the caller holds a reference.
-        drop(unsafe { Arc::from_raw(lease) });
-    }
+pub unsafe extern "C" fn svcauth_lease_release(lease: *const Lease) -> ResultCode {
+    release(lease, "lease")
 }

@@ -12,10 +12,12 @@ pub mod complete;
 pub mod error;
 mod fields;
 mod guard;
+mod handle;
 pub mod lease;
 pub mod output;
 mod panic;
 pub mod result;
+mod table;
 pub mod task;
 #[cfg(target_family = "wasm")]
 pub mod wasm;

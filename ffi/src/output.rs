@@ -3,7 +3,8 @@
 use crate::{
     client::number_of,
     error::{Error, Failure},
-    guard::{look_up, out, out_text, reference},
+    guard::{look_up, out, out_text},
+    handle::{hand_out, object, release},
     lease::Lease,
     raw, ResultCode,
 };
@@ -46,6 +47,8 @@ pub enum OutputKind {
     Store = 6,
     /// A task of a kind that this version of the library cannot describe. Answer: unsupported.
     OtherTask = 7,
+    /// What `svcauth_client_decide` answers may be another now: forget decisions that were kept.
+    CallsChanged = 8,
 }
 
 /// A text of an output.
@@ -114,7 +117,7 @@ pub unsafe extern "C" fn svcauth_output_get_kind(
     kind: *mut OutputKind,
 ) -> ResultCode {
     look_up(|| {
-        let output = reference(output, "output")?;
+        let output = object(output, "output")?;
         out(kind, "kind")?.write(match &output.inner {
             core::Output::Lease(_) => OutputKind::Lease,
             core::Output::Task(task) => match task.kind {
@@ -124,6 +127,7 @@ pub unsafe extern "C" fn svcauth_output_get_kind(
                 TaskKind::Store { .. } => OutputKind::Store,
                 _ => OutputKind::OtherTask,
             },
+            core::Output::CallsChanged => OutputKind::CallsChanged,
             _ => OutputKind::Event,
         });
         Ok(())
@@ -139,7 +143,7 @@ pub unsafe extern "C" fn svcauth_output_get_text(
     len: *mut usize,
 ) -> ResultCode {
     look_up(|| {
-        let output = reference(output, "output")?;
+        let output = object(output, "output")?;
         let which: OutputText = raw(which, "which")?;
         let text = out_text(text, len)?;
         text.write(output.text(which).ok_or_else(Failure::wrong_kind)?);
@@ -154,7 +158,8 @@ pub unsafe extern "C" fn svcauth_output_lease_change(
     info: *mut LeaseChangeInfo,
 ) -> ResultCode {
     look_up(|| {
-        let change = reference(output, "output")?.lease_change()?;
+        let output = object(output, "output")?;
+        let change = output.lease_change()?;
         let info = out(info, "info")?;
         info.write(LeaseChangeInfo {
             target: number_of(change.target),
@@ -177,12 +182,12 @@ pub unsafe extern "C" fn svcauth_output_lease(
     lease: *mut *mut Lease,
 ) -> ResultCode {
     look_up(|| {
-        let change = reference(output, "output")?.lease_change()?;
+        let output = object(output, "output")?;
+        let change = output.lease_change()?;
         let out = out(lease, "lease")?;
         match &change.state {
             core::LeaseState::Ready(lease) | core::LeaseState::Once(lease) => {
-                out.write(Lease::hand_out(lease));
-                Ok(())
+                Lease::hand_out(lease, out)
             }
             _ => Err(Failure::wrong_kind()),
         }
@@ -196,13 +201,13 @@ pub unsafe extern "C" fn svcauth_output_error(
     error: *mut *mut Error,
 ) -> ResultCode {
     look_up(|| {
-        let change = reference(output, "output")?.lease_change()?;
+        let output = object(output, "output")?;
+        let change = output.lease_change()?;
         let out = out(error, "error")?;
         match &change.state {
             core::LeaseState::Failed { error, retry_at_ms } => {
                 let failure = Failure::failed_until(error.clone(), *retry_at_ms);
-                out.write(Box::into_raw(Box::new(failure.into_error())));
-                Ok(())
+                hand_out(failure.into_error(), out)
             }
             _ => Err(Failure::wrong_kind()),
         }
@@ -216,7 +221,7 @@ pub unsafe extern "C" fn svcauth_output_event_level(
     level: *mut EventLevel,
 ) -> ResultCode {
     look_up(|| {
-        let output = reference(output, "output")?;
+        let output = object(output, "output")?;
         let level = out(level, "level")?;
         let core::Output::Event(event) = &output.inner else {
             return Err(Failure::wrong_kind());
@@ -232,20 +237,17 @@ pub unsafe extern "C" fn svcauth_output_event_level(
 
 /// Frees an output; NULL is nothing to free. A task is not answered by it.
 #[no_mangle]
-pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) {
-    if !output.is_null() {
-        // SAFETY: it came from Box::into_raw, and the caller gives it back once.
-        drop(unsafe { Box::from_raw(output) });
-    }
+pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) -> ResultCode {
+    release(output, "output")
 }
 
 impl Output {
-    pub(crate) fn hand_out(inner: core::Output) -> *mut Output {
+    pub(crate) fn new(inner: core::Output) -> Output {
         let json = match &inner {
             core::Output::Event(event) => serde_json::to_string(event).unwrap_or_default(),
             _ => String::new(),
         };
-        Box::into_raw(Box::new(Output { inner, json }))
+        Output { inner, json }
     }
 
     pub(crate) fn task(&self) -> Result<&Task, Failure> {

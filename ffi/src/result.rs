@@ -23,6 +23,11 @@ pub enum ResultCode {
     OutOfRange = 5,
     /// A bug in the library. The client can only be freed.
     Panic = 6,
+    /// The handle was freed, is one of another kind, or none at all.
+    InvalidHandle = 7,
+    /// The process has as many handles as there can be (16 million, in WebAssembly 65 thousand); one that is
+    /// never freed is the likely cause.
+    TooManyHandles = 8,
 
     /// A member of the configuration is missing, unknown, of the wrong type or contradicts another.
     InvalidConfiguration = 100,

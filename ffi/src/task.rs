@@ -2,7 +2,8 @@
 
 use crate::{
     error::Failure,
-    guard::{look_up, out, out_text, reference},
+    guard::{look_up, out, out_text},
+    handle::object,
     output::Output,
     ResultCode,
 };
@@ -83,7 +84,8 @@ pub unsafe extern "C" fn svcauth_output_task(
     info: *mut TaskInfo,
 ) -> ResultCode {
     look_up(|| {
-        let task = reference(output, "output")?.task()?;
+        let output = object(output, "output")?;
+        let task = output.task()?;
         out(info, "info")?.write(TaskInfo {
             id: task.id.0,
             deadline_ms: task.deadline_ms,
@@ -98,7 +100,7 @@ pub unsafe extern "C" fn svcauth_output_send(
     output: *const Output,
     info: *mut SendInfo,
 ) -> ResultCode {
-    look_up(|| match &reference(output, "output")?.task()?.kind {
+    look_up(|| match &object(output, "output")?.task()?.kind {
         TaskKind::Send {
             request,
             timeout_ms,
@@ -128,7 +130,7 @@ pub unsafe extern "C" fn svcauth_output_header(
 ) -> ResultCode {
     look_up(|| {
         let (name, value) = (out_text(name, name_len)?, out_text(value, value_len)?);
-        match &reference(output, "output")?.task()?.kind {
+        match &object(output, "output")?.task()?.kind {
             TaskKind::Send { request, .. } => {
                 let header = request.headers.get(index as usize);
                 let header = header.ok_or_else(Failure::out_of_range)?;
@@ -148,7 +150,7 @@ pub unsafe extern "C" fn svcauth_output_secret_kind(
     kind: *mut SecretKind,
 ) -> ResultCode {
     look_up(|| {
-        let output = reference(output, "output")?;
+        let output = object(output, "output")?;
         let kind = out(kind, "kind")?;
         kind.write(match &output.task()?.kind {
             TaskKind::ReadSecret { reference } => match reference {
@@ -170,7 +172,7 @@ pub unsafe extern "C" fn svcauth_output_random(
     bytes: *mut u64,
 ) -> ResultCode {
     look_up(|| {
-        let output = reference(output, "output")?;
+        let output = object(output, "output")?;
         let out = out(bytes, "bytes")?;
         match output.task()?.kind {
             TaskKind::Random { bytes } => out.write(bytes as u64),
@@ -187,7 +189,7 @@ pub unsafe extern "C" fn svcauth_output_store(
     info: *mut StoreInfo,
 ) -> ResultCode {
     look_up(|| {
-        let output = reference(output, "output")?;
+        let output = object(output, "output")?;
         let info = out(info, "info")?;
         let TaskKind::Store { operation, .. } = &output.task()?.kind else {
             return Err(Failure::wrong_kind());

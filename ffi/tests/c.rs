@@ -22,6 +22,11 @@ fn every_wrong_argument_is_answered_with_its_code() {
 }
 
 #[test]
+fn threads_share_handles_while_they_are_freed() {
+    run("threads");
+}
+
+#[test]
 fn the_header_is_c11_and_cpp17() {
     for (language, standard) in [("c", "-std=c11"), ("c++", "-std=c++17")] {
         let header = root().join("include/svcauth.h");

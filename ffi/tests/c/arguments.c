@@ -17,9 +17,197 @@ static void row(const char *what, svcauth_result got, svcauth_result expected)
 #define IS_VALUE(call) row(#call, (call), SVCAUTH_RESULT_INVALID_VALUE)
 #define IS_UTF8(call) row(#call, (call), SVCAUTH_RESULT_INVALID_UTF8)
 #define IS_KIND(call) row(#call, (call), SVCAUTH_RESULT_WRONG_KIND)
+#define IS_HANDLE(call) row(#call, (call), SVCAUTH_RESULT_INVALID_HANDLE)
 #define IS(expected, call) row(#call, (call), SVCAUTH_RESULT_##expected)
 
 #define UNTOUCHED ((void *)&failed)
+
+// A token for the first target, whatever the client still has to do for it.
+static svcauth_lease *a_lease(svcauth_client *c)
+{
+    static const char answer[] = "{\"access_token\":\"one\",\"token_type\":\"bearer\",\"expires_in\":3600}";
+    svcauth_lease *lease;
+    svcauth_token_state state;
+    svcauth_output *output;
+    svcauth_output_kind kind;
+    svcauth_task_info task;
+    uint64_t until;
+    // The task that reads the secret was handed out already, as the first one.
+    OK(svcauth_client_complete_bytes(c, 1, (const uint8_t *)"s", 1, 0, 0, NULL));
+    for (;;) {
+        OK(svcauth_client_poll(c, 0, 0, &output, &until, NULL));
+        if (output == NULL)
+            break;
+        OK(svcauth_output_get_kind(output, &kind));
+        if (kind == SVCAUTH_OUTPUT_KIND_SEND) {
+            OK(svcauth_output_task(output, &task));
+            OK(svcauth_client_complete_response(c, task.id, 200, TEXT("Content-Type: application/json\n"),
+                                                (const uint8_t *)answer, sizeof answer - 1, 0, 0, NULL));
+        }
+        OK(svcauth_output_free(output));
+    }
+    OK(svcauth_client_token(c, 0, 0, 0, &state, &lease, NULL));
+    CHECK(state == SVCAUTH_TOKEN_STATE_READY);
+    return lease;
+}
+
+// Every function that takes a handle is given one that stands for nothing of its kind.
+static void no_client(const void *handle, const svcauth_decision *d)
+{
+    const svcauth_client *c = handle;
+    uint32_t number = 77;
+    uint64_t until = 77;
+    svcauth_decision *decision = UNTOUCHED;
+    svcauth_lease *lease = UNTOUCHED;
+    svcauth_output *output = UNTOUCHED;
+    svcauth_stats stats;
+    IS_HANDLE(svcauth_client_target(c, TEXT("smd"), &number, NULL));
+    IS_HANDLE(svcauth_client_token(c, 0, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_client_token_for(c, d, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_client_decide(c, TEXT(URL), 0, NULL, 0, NULL, 0, &decision, NULL));
+    IS_HANDLE(svcauth_client_answered(c, d, 401, NULL, 0, 1, &number, NULL));
+    IS_HANDLE(svcauth_client_reject(c, d, 1, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_client_secrets_changed(c, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_poll(c, 0, 0, &output, &until, NULL));
+    IS_HANDLE(svcauth_client_stats(c, &stats, NULL));
+    IS_HANDLE(svcauth_client_complete_response(c, 1, 200, NULL, 0, NULL, 0, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_complete_send_failed(c, 1, 1, NULL, 0, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_complete_bytes(c, 1, NULL, 0, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_complete_record(c, 1, NULL, 0, 1, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_complete_store(c, 1, 1, 0, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_complete_failed(c, 1, NULL, 0, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_complete_unsupported(c, 1, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_free((void *)c));
+    CHECK(number == 77 && until == 77);
+    CHECK(decision == UNTOUCHED && lease == UNTOUCHED && output == UNTOUCHED);
+}
+
+static void no_decision(const void *handle, svcauth_client *c)
+{
+    const svcauth_decision *d = handle;
+    uint32_t number = 77;
+    svcauth_lease *lease = UNTOUCHED;
+    const char *text = UNTOUCHED;
+    size_t len = 77;
+    IS_HANDLE(svcauth_client_token_for(c, d, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_client_answered(c, d, 401, NULL, 0, 1, &number, NULL));
+    IS_HANDLE(svcauth_client_reject(c, d, 1, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_decision_get_kind(d, &number));
+    IS_HANDLE(svcauth_decision_target(d, &number));
+    IS_HANDLE(svcauth_decision_get_text(d, 1, &text, &len));
+    IS_HANDLE(svcauth_decision_free((void *)d));
+    CHECK(number == 77 && lease == UNTOUCHED && text == UNTOUCHED && len == 77);
+}
+
+static void no_error(const void *handle)
+{
+    const svcauth_error *e = handle;
+    const char *text = UNTOUCHED;
+    size_t len = 77;
+    svcauth_error_info info;
+    IS_HANDLE(svcauth_error_get_text(e, 1, &text, &len));
+    IS_HANDLE(svcauth_error_get_info(e, &info));
+    IS_HANDLE(svcauth_error_free((void *)e));
+    CHECK(text == UNTOUCHED && len == 77);
+}
+
+static void no_lease(const void *handle)
+{
+    const svcauth_lease *lease = handle;
+    const char *text = UNTOUCHED;
+    size_t len = 77;
+    svcauth_lease_info info;
+    IS_HANDLE(svcauth_lease_get_text(lease, 1, &text, &len));
+    IS_HANDLE(svcauth_lease_get_info(lease, &info));
+    IS_HANDLE(svcauth_lease_scope(lease, 0, &text, &len));
+    IS_HANDLE(svcauth_lease_retain(lease));
+    IS_HANDLE(svcauth_lease_release(lease));
+    CHECK(text == UNTOUCHED && len == 77);
+}
+
+static void no_output(const void *handle)
+{
+    const svcauth_output *o = handle;
+    uint32_t number = 77;
+    uint64_t bytes = 77;
+    const char *text = UNTOUCHED, *other = UNTOUCHED;
+    size_t len = 77, other_len = 77;
+    svcauth_lease *lease = UNTOUCHED;
+    svcauth_error *error = UNTOUCHED;
+    svcauth_task_info task;
+    svcauth_send_info send;
+    svcauth_store_info store;
+    svcauth_lease_change_info change;
+    IS_HANDLE(svcauth_output_get_kind(o, &number));
+    IS_HANDLE(svcauth_output_get_text(o, 1, &text, &len));
+    IS_HANDLE(svcauth_output_task(o, &task));
+    IS_HANDLE(svcauth_output_send(o, &send));
+    IS_HANDLE(svcauth_output_header(o, 0, &text, &len, &other, &other_len));
+    IS_HANDLE(svcauth_output_secret_kind(o, &number));
+    IS_HANDLE(svcauth_output_random(o, &bytes));
+    IS_HANDLE(svcauth_output_store(o, &store));
+    IS_HANDLE(svcauth_output_lease_change(o, &change));
+    IS_HANDLE(svcauth_output_lease(o, &lease));
+    IS_HANDLE(svcauth_output_error(o, &error));
+    IS_HANDLE(svcauth_output_event_level(o, &number));
+    IS_HANDLE(svcauth_output_free((void *)o));
+    CHECK(number == 77 && bytes == 77 && text == UNTOUCHED && len == 77);
+    CHECK(lease == UNTOUCHED && error == UNTOUCHED);
+}
+
+static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcauth_lease *lease,
+                                  svcauth_output *output)
+{
+    svcauth_client *freed_client;
+    svcauth_decision *freed_decision;
+    svcauth_lease *freed_lease;
+    svcauth_output *freed_output;
+    svcauth_error *error, *freed_error;
+    uint64_t until;
+    uint32_t number;
+
+    OK(svcauth_client_new(TEXT(CONFIG), 1, 0, 0, 0, &freed_client, NULL));
+    OK(svcauth_client_token(freed_client, 0, 0, 0, &number, &freed_lease, NULL));
+    OK(svcauth_client_poll(freed_client, 0, 0, &freed_output, &until, NULL));
+    CHECK(freed_output != NULL);
+    OK(svcauth_client_decide(freed_client, TEXT(URL), 0, NULL, 0, NULL, 0, &freed_decision, NULL));
+    IS_VALUE(svcauth_client_token(freed_client, 9, 0, 0, &number, &lease, &freed_error));
+    IS_VALUE(svcauth_client_token(freed_client, 9, 0, 0, &number, &lease, &error));
+    OK(svcauth_client_token(c, 0, 0, 0, &number, &freed_lease, NULL));
+    OK(svcauth_lease_retain(freed_lease));
+    OK(svcauth_client_free(freed_client));
+    OK(svcauth_decision_free(freed_decision));
+    OK(svcauth_output_free(freed_output));
+    OK(svcauth_error_free(freed_error));
+    OK(svcauth_lease_release(freed_lease));
+    OK(svcauth_lease_release(freed_lease));
+
+    const void *none[] = {
+        freed_client, freed_decision, freed_lease, freed_output, freed_error, "on the heap of no one",
+        &until, (void *)1, (void *)UINTPTR_MAX, (void *)(UINTPTR_MAX / 2), (char *)c + 1,
+    };
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        no_client(none[i], d);
+        no_decision(none[i], c);
+        no_error(none[i]);
+        no_lease(none[i]);
+        no_output(none[i]);
+    }
+    const void *kinds[] = {c, d, lease, output, error};
+    for (int i = 0; i < 5; i++) {
+        if (i != 0)
+            no_client(kinds[i], d);
+        if (i != 1)
+            no_decision(kinds[i], c);
+        if (i != 2)
+            no_lease(kinds[i]);
+        if (i != 3)
+            no_output(kinds[i]);
+        if (i != 4)
+            no_error(kinds[i]);
+    }
+    OK(svcauth_error_free(error));
+}
 
 int main(void)
 {
@@ -210,15 +398,25 @@ int main(void)
     IS_KIND(svcauth_output_error(task, &error));
     IS_KIND(svcauth_output_event_level(task, &number));
 
-    svcauth_output_free(task);
-    svcauth_decision_free(d);
-    svcauth_decision_free(nothing);
-    svcauth_client_free(c);
-    svcauth_client_free(NULL);
-    svcauth_decision_free(NULL);
-    svcauth_output_free(NULL);
-    svcauth_error_free(NULL);
-    svcauth_lease_release(NULL);
+    // The texts of an error say which argument it was.
+    IS(INVALID_HANDLE, svcauth_client_stats((void *)task, &stats, &error));
+    OK(svcauth_error_get_text(error, SVCAUTH_ERROR_TEXT_MEMBER, &text, &len));
+    CHECK(is_text(text, len, "client"));
+    OK(svcauth_error_free(error));
+
+    lease = a_lease(c);
+    handles_that_are_none(c, d, lease, task);
+
+    OK(svcauth_output_free(task));
+    OK(svcauth_decision_free(d));
+    OK(svcauth_decision_free(nothing));
+    OK(svcauth_lease_release(lease));
+    OK(svcauth_client_free(c));
+    OK(svcauth_client_free(NULL));
+    OK(svcauth_decision_free(NULL));
+    OK(svcauth_output_free(NULL));
+    OK(svcauth_error_free(NULL));
+    OK(svcauth_lease_release(NULL));
     if (!failed)
         puts("arguments: as told");
     return failed;
