@@ -10,6 +10,8 @@ use crate::{
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::{ffi::c_char, str};
 use svcauth_core::{
     client::{self as core, Answered, Call, Subject, SubjectId, TargetId},
@@ -27,6 +29,8 @@ pub const CALL_REDIRECTED: u32 = 8;
 
 /// What one call carries. Owned by whoever got it, freed by `svcauth_decision_free`, which wipes a user's
 /// token in it. Immutable: any number of threads may read it.
+#[derive_ReprC(rename = "svcauth_decision")]
+#[repr(opaque)]
 #[derive(Debug)]
 pub struct Decision(Inner);
 
@@ -44,6 +48,7 @@ enum Inner {
 }
 
 /// What a call carries.
+#[derive_ReprC(rename = "svcauth_decision_kind")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionKind {
@@ -56,7 +61,7 @@ pub enum DecisionKind {
 }
 
 /// A text of a decision.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_decision_text")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionText {
@@ -67,7 +72,7 @@ pub enum DecisionText {
 }
 
 /// Whether the body of a call can be sent again.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_replay")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
@@ -78,6 +83,7 @@ pub enum Replay {
 }
 
 /// What to do with the answer to a call.
+#[derive_ReprC(rename = "svcauth_answered")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnsweredKind {
@@ -90,6 +96,7 @@ pub enum AnsweredKind {
 }
 
 /// What `svcauth_client_reject` answers.
+#[derive_ReprC(rename = "svcauth_rejection")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectionKind {
@@ -106,6 +113,7 @@ pub enum RejectionKind {
 ///
 /// `url` is what is connected to, not what a Host header says. A call that must not be made is an error.
 /// Does not wait for other threads. Freed by `svcauth_decision_free`.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_decide"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_decide(
     client: *const Client,
@@ -163,6 +171,7 @@ pub unsafe extern "C" fn svcauth_client_decide(
 /// Says what to do with the answer to a call that was decided so.
 ///
 /// `header_fields` are the answer's, as for `svcauth_client_complete_response`.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_answered"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_answered(
     client: *const Client,
@@ -198,6 +207,7 @@ pub unsafe extern "C" fn svcauth_client_answered(
 }
 
 /// Gives the kind of a decision.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_decision_get_kind"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_decision_get_kind(
     decision: *const Decision,
@@ -215,6 +225,7 @@ pub unsafe extern "C" fn svcauth_decision_get_kind(
 }
 
 /// Gives the number of the target that the URL belongs to; the wrong kind where it belongs to none.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_decision_target"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_decision_target(
     decision: *const Decision,
@@ -234,6 +245,7 @@ pub unsafe extern "C" fn svcauth_decision_target(
 }
 
 /// Gives a text of a decision: (NULL, 0) where it has none. It stays until the decision is freed.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_decision_get_text"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_decision_get_text(
     decision: *const Decision,
@@ -262,6 +274,7 @@ pub unsafe extern "C" fn svcauth_decision_get_text(
 }
 
 /// Frees a decision; NULL is nothing to free.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_decision_free"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_decision_free(decision: *mut Decision) -> ResultCode {
     release(decision, "decision")

@@ -10,6 +10,9 @@ use crate::{
     ResultCode,
 };
 use arc_swap::{ArcSwap, Guard};
+use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::{
     ffi::c_char,
     ptr,
@@ -39,6 +42,8 @@ pub const CAPABILITY_CLIENT_CERTIFICATE: u32 = 16;
 ///
 /// Any number of threads may use one client at the same time; each call locks it for its own length, and none
 /// waits for the network. Freed by `svcauth_client_free`; a call that another thread makes ends as it would.
+#[derive_ReprC(rename = "svcauth_client")]
+#[repr(opaque)]
 #[derive(Debug)]
 pub struct Client {
     inner: ArcSwap<Inner>,
@@ -53,6 +58,7 @@ struct Inner {
 }
 
 /// What `svcauth_client_token` answers.
+#[derive_ReprC(rename = "svcauth_token_state")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
@@ -63,6 +69,7 @@ pub enum TokenState {
 }
 
 /// Counters since the client was made. Frozen: a later version adds functions, not members.
+#[derive_ReprC(rename = "svcauth_stats")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Stats {
@@ -86,6 +93,7 @@ pub struct Stats {
 
 /// Checks a configuration document without making a client. A text of the error names the member that is
 /// wrong; its offset, where the document is no JSON.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_config_check"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_config_check(
     json: *const c_char,
@@ -103,6 +111,7 @@ pub unsafe extern "C" fn svcauth_config_check(
 /// `capabilities` are the `SVCAUTH_CAPABILITY_` bits of what the program can do; a configuration that needs
 /// more is refused. `seed` spreads schedules: any number, another one in each process. `mono_ms` is a clock
 /// that never goes back, in milliseconds from any fixed point; `wall_ms` is in milliseconds since 1970.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_new"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_new(
     config_json: *const c_char,
@@ -130,12 +139,14 @@ pub unsafe extern "C" fn svcauth_client_new(
 }
 
 /// Frees a client; NULL is nothing to free. Outputs, leases and decisions that came from it stay usable.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_free"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_free(client: *mut Client) -> ResultCode {
     release(client, "client")
 }
 
 /// Gives the number of the target with this name. It is the same as long as the client lives.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_target"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_target(
     client: *const Client,
@@ -163,6 +174,7 @@ pub unsafe extern "C" fn svcauth_client_target(
 ///
 /// Whoever waits for a pending token has to be in the program's own list of those who wait before this is
 /// called: another thread may fetch the output that brings it before this call returns.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_token"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_token(
     client: *const Client,
@@ -187,6 +199,7 @@ pub unsafe extern "C" fn svcauth_client_token(
 
 /// As `svcauth_client_token`, for a call whose decision is of kind lease: the service's own token, or the one
 /// that the user's token is exchanged for.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_token_for"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_token_for(
     client: *const Client,
@@ -210,6 +223,7 @@ pub unsafe extern "C" fn svcauth_client_token_for(
 ///
 /// `lease` is written where the call is made once more, and NULL otherwise. As with
 /// `svcauth_client_token`, be in the list of those who wait before.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_reject"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_reject(
     client: *const Client,
@@ -244,6 +258,7 @@ pub unsafe extern "C" fn svcauth_client_reject(
 }
 
 /// Says that secrets may have changed: what failed for want of a good one is tried at once. Poll afterwards.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_secrets_changed"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_secrets_changed(
     client: *const Client,
@@ -264,6 +279,7 @@ pub unsafe extern "C" fn svcauth_client_secrets_changed(
 ///
 /// `output` is NULL where there is none; then `idle_until_ms` is when to poll again on the monotonic clock,
 /// UINT64_MAX where only another call brings something new. Both are written on success.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_poll"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_poll(
     client: *const Client,
@@ -292,6 +308,7 @@ pub unsafe extern "C" fn svcauth_client_poll(
 }
 
 /// Gives the counters.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_stats"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_stats(
     client: *const Client,
@@ -320,6 +337,7 @@ pub unsafe extern "C" fn svcauth_client_stats(
 ///
 /// cbindgen:ignore
 #[cfg(feature = "forced-panic")]
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_force_panic"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_force_panic(
     client: *const Client,

@@ -9,6 +9,8 @@ use crate::{
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::ffi::c_char;
 use svcauth_core::{
     client::{self as core, Outcome, TaskId},
@@ -17,7 +19,7 @@ use svcauth_core::{
 };
 
 /// Why no response came.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_send_failure")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendFailure {
@@ -34,7 +36,7 @@ pub enum SendFailure {
 }
 
 /// How an operation on the store ended.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_store_outcome")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreOutcome {
@@ -55,6 +57,7 @@ pub enum StoreOutcome {
 /// `header_fields` are as they stand on the wire, lines of `Name: value` that end with a line feed,
 /// with or without a carriage return: what libcurl's header callback is given, and Go's http.Header.Write
 /// writes. `body` is the body after any transfer coding. Both are copied; the copy of the body is wiped.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_response"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_response(
     client: *const Client,
@@ -83,6 +86,7 @@ pub unsafe extern "C" fn svcauth_client_complete_response(
 
 /// Answers a send task to which no response came. `detail` is in the system's words, without secrets; it
 /// becomes part of errors and events.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_send_failed"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_send_failed(
     client: *const Client,
@@ -110,6 +114,7 @@ pub unsafe extern "C" fn svcauth_client_complete_send_failed(
 }
 
 /// Answers a task that reads a secret or takes random bytes. The bytes are copied; the copy is wiped.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_bytes"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_bytes(
     client: *const Client,
@@ -129,6 +134,7 @@ pub unsafe extern "C" fn svcauth_client_complete_bytes(
 
 /// Answers a task that reads a record of the store. `version` is 0 where it does not exist. The value is
 /// copied; the copy is wiped.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_record"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_record(
     client: *const Client,
@@ -151,6 +157,7 @@ pub unsafe extern "C" fn svcauth_client_complete_record(
 
 /// Answers a task that writes, locks or unlocks a record of the store. `number` is what the outcome names,
 /// and ignored where it names none.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_store"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_store(
     client: *const Client,
@@ -178,6 +185,7 @@ pub unsafe extern "C" fn svcauth_client_complete_store(
 
 /// Answers any task but a send task that could not be done. `detail` says why, without secrets; it becomes
 /// part of errors and events.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_failed"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_failed(
     client: *const Client,
@@ -196,6 +204,7 @@ pub unsafe extern "C" fn svcauth_client_complete_failed(
 }
 
 /// Answers a task that the program cannot do at all, one of a kind it does not know for instance.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_complete_unsupported"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_complete_unsupported(
     client: *const Client,

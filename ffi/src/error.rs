@@ -6,12 +6,16 @@ use crate::{
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::{borrow::Cow, ffi::c_char, fmt};
 use svcauth_core::{Code, Error as CoreError};
 
 /// Why something failed. It holds no secret.
 ///
 /// Owned by whoever got it, freed by `svcauth_error_free`. Immutable: any number of threads may read it.
+#[derive_ReprC(rename = "svcauth_error")]
+#[repr(opaque)]
 #[derive(Debug)]
 pub struct Error {
     failure: Failure,
@@ -31,7 +35,7 @@ impl Error {
 }
 
 /// A text of an error.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_error_text")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorText {
@@ -52,6 +56,7 @@ pub enum ErrorText {
 }
 
 /// The numbers of an error. Frozen: a later version adds functions, not members.
+#[derive_ReprC(rename = "svcauth_error_info")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorInfo {
@@ -74,6 +79,7 @@ pub struct ErrorInfo {
 }
 
 /// Gives a text of an error: (NULL, 0) where it has none. It stays until the error is freed.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_error_get_text"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_error_get_text(
     error: *const Error,
@@ -106,6 +112,7 @@ pub unsafe extern "C" fn svcauth_error_get_text(
 }
 
 /// Gives the numbers of an error.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_error_get_info"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_error_get_info(
     error: *const Error,
@@ -133,6 +140,7 @@ pub unsafe extern "C" fn svcauth_error_get_info(
 }
 
 /// Frees an error; NULL is nothing to free.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_error_free"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_error_free(error: *mut Error) -> ResultCode {
     release(error, "error")

@@ -7,6 +7,8 @@ use crate::{
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::ffi::c_char;
 use svcauth_core::client as core;
 
@@ -14,11 +16,13 @@ use svcauth_core::client as core;
 ///
 /// Reference counted: freed by the last `svcauth_lease_release`, and the token wiped then. Immutable: any
 /// number of threads may read it.
+#[derive_ReprC(rename = "svcauth_lease")]
+#[repr(opaque)]
 #[derive(Debug)]
 pub struct Lease(core::Lease);
 
 /// A text of a lease.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_lease_text")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseText {
@@ -33,6 +37,7 @@ pub enum LeaseText {
 /// The numbers of a lease. Frozen: a later version adds functions, not members.
 ///
 /// All times are in milliseconds, and but for the last on the program's monotonic clock.
+#[derive_ReprC(rename = "svcauth_lease_info")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseInfo {
@@ -74,6 +79,7 @@ impl Lease {
 }
 
 /// Gives a text of a lease: (NULL, 0) where it has none. It stays until the last reference is released.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_lease_get_text"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_get_text(
     lease: *const Lease,
@@ -96,6 +102,7 @@ pub unsafe extern "C" fn svcauth_lease_get_text(
 }
 
 /// Gives the numbers of a lease.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_lease_get_info"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_get_info(
     lease: *const Lease,
@@ -118,6 +125,7 @@ pub unsafe extern "C" fn svcauth_lease_get_info(
 }
 
 /// Gives the scope at `index`, from 0. It stays until the last reference is released.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_lease_scope"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_scope(
     lease: *const Lease,
@@ -136,6 +144,7 @@ pub unsafe extern "C" fn svcauth_lease_scope(
 }
 
 /// Takes one more reference, for a thread or structure of its own.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_lease_retain"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_retain(lease: *const Lease) -> ResultCode {
     look_up(|| match object(lease, "lease")?.retain() {
@@ -145,6 +154,7 @@ pub unsafe extern "C" fn svcauth_lease_retain(lease: *const Lease) -> ResultCode
 }
 
 /// Gives a reference back; NULL is nothing to give back.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_lease_release"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_release(lease: *const Lease) -> ResultCode {
     release(lease, "lease")

@@ -4,6 +4,13 @@
     clippy::missing_safety_doc,
     reason = "the header says once what all functions ask"
 )]
+#![cfg_attr(
+    test,
+    allow(
+        unused_attributes,
+        reason = "in tests safer-ffi exports each function under another name too"
+    )
+)]
 #![allow(clippy::too_many_arguments, reason = "C has no other way")]
 
 pub mod call;
@@ -13,6 +20,8 @@ pub mod error;
 mod fields;
 mod guard;
 mod handle;
+#[cfg(test)]
+mod headers;
 pub mod lease;
 pub mod output;
 mod panic;
@@ -27,6 +36,8 @@ pub use result::ResultCode;
 
 use error::Failure;
 use guard::{look_up, out_text};
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use safer_ffi::layout::{from_raw, ReprC};
 use std::ffi::c_char;
 
@@ -35,12 +46,14 @@ use std::ffi::c_char;
 pub const ABI_VERSION: u32 = 0;
 
 /// The version of the interface that the library has.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_abi_version"))]
 #[no_mangle]
 pub extern "C" fn svcauth_abi_version() -> u32 {
     ABI_VERSION
 }
 
 /// Gives the library's version, `1.2.3`. It stays for ever.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_version"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_version(text: *mut *const c_char, len: *mut usize) -> ResultCode {
     look_up(|| {

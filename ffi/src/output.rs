@@ -9,6 +9,8 @@ use crate::{
     raw, ResultCode,
 };
 use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::ffi::c_char;
 use svcauth_core::{
     client::{self as core, Task, TaskKind},
@@ -20,6 +22,8 @@ use svcauth_core::{
 ///
 /// Owned by whoever got it, freed by `svcauth_output_free`, which wipes what was secret. It does not depend on
 /// the client. Immutable: any number of threads may read it.
+#[derive_ReprC(rename = "svcauth_output")]
+#[repr(opaque)]
 #[derive(Debug)]
 pub struct Output {
     inner: core::Output,
@@ -28,6 +32,7 @@ pub struct Output {
 }
 
 /// What an output is.
+#[derive_ReprC(rename = "svcauth_output_kind")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputKind {
@@ -52,7 +57,7 @@ pub enum OutputKind {
 }
 
 /// A text of an output.
-#[derive_ReprC]
+#[derive_ReprC(rename = "svcauth_output_text")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputText {
@@ -75,6 +80,7 @@ pub enum OutputText {
 }
 
 /// What has become of a token.
+#[derive_ReprC(rename = "svcauth_lease_state")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseState {
@@ -89,6 +95,7 @@ pub enum LeaseState {
 }
 
 /// A change of a token. Frozen: a later version adds functions, not members.
+#[derive_ReprC(rename = "svcauth_lease_change_info")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseChangeInfo {
@@ -99,6 +106,7 @@ pub struct LeaseChangeInfo {
 }
 
 /// How much an event matters.
+#[derive_ReprC(rename = "svcauth_event_level")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventLevel {
@@ -111,6 +119,7 @@ pub enum EventLevel {
 }
 
 /// Gives the kind of an output.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_get_kind"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_get_kind(
     output: *const Output,
@@ -135,6 +144,7 @@ pub unsafe extern "C" fn svcauth_output_get_kind(
 }
 
 /// Gives a text of an output: (NULL, 0) where it is absent. It stays until the output is freed.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_get_text"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_get_text(
     output: *const Output,
@@ -152,6 +162,7 @@ pub unsafe extern "C" fn svcauth_output_get_text(
 }
 
 /// Gives what has become of which token; whose it is is a text.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_lease_change"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_lease_change(
     output: *const Output,
@@ -176,6 +187,7 @@ pub unsafe extern "C" fn svcauth_output_lease_change(
 
 /// Gives the lease of a change in state ready or once, with a reference for the caller:
 /// `svcauth_lease_release`.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_lease"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_lease(
     output: *const Output,
@@ -195,6 +207,7 @@ pub unsafe extern "C" fn svcauth_output_lease(
 }
 
 /// Gives why a change is in state failed, as an error that the caller frees.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_error"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_error(
     output: *const Output,
@@ -215,6 +228,7 @@ pub unsafe extern "C" fn svcauth_output_error(
 }
 
 /// Gives how much an event matters.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_event_level"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_event_level(
     output: *const Output,
@@ -236,6 +250,7 @@ pub unsafe extern "C" fn svcauth_output_event_level(
 }
 
 /// Frees an output; NULL is nothing to free. A task is not answered by it.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_free"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) -> ResultCode {
     release(output, "output")

@@ -1,5 +1,6 @@
 //! What every function that can fail answers.
 
+use safer_ffi::derive_ReprC;
 use svcauth_core::Code;
 
 /// What became of a call of this library. A number is never used for anything else in a later version.
@@ -7,6 +8,7 @@ use svcauth_core::Code;
 /// 1 to 99: the library was called wrongly. From 100: the program or its operator has to act. From 200: a
 /// server's answer. From 300: the network. From 400: svcauth itself, please report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive_ReprC(rename = "svcauth_result")]
 #[repr(u32)]
 pub enum ResultCode {
     /// It worked, and what was asked for is in the out-parameters.

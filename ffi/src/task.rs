@@ -7,6 +7,9 @@ use crate::{
     output::Output,
     ResultCode,
 };
+use safer_ffi::derive_ReprC;
+#[cfg(test)]
+use safer_ffi::ffi_export;
 use std::ffi::c_char;
 use svcauth_core::{
     client::{self as core, TaskKind},
@@ -14,6 +17,7 @@ use svcauth_core::{
 };
 
 /// What all tasks have. Frozen: a later version adds functions, not members.
+#[derive_ReprC(rename = "svcauth_task_info")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TaskInfo {
@@ -24,6 +28,7 @@ pub struct TaskInfo {
 }
 
 /// How to send a request. Frozen: a later version adds functions, not members.
+#[derive_ReprC(rename = "svcauth_send_info")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SendInfo {
@@ -36,6 +41,7 @@ pub struct SendInfo {
 }
 
 /// Where a secret is.
+#[derive_ReprC(rename = "svcauth_secret_kind")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
@@ -49,6 +55,7 @@ pub enum SecretKind {
 
 /// What is done with a record of the store. A record's version is 0 while it does not exist, and another
 /// number after each write.
+#[derive_ReprC(rename = "svcauth_store_operation")]
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreOperation {
@@ -64,6 +71,7 @@ pub enum StoreOperation {
 }
 
 /// How to use the store. Frozen: a later version adds functions, not members.
+#[derive_ReprC(rename = "svcauth_store_info")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StoreInfo {
@@ -78,6 +86,7 @@ pub struct StoreInfo {
 }
 
 /// Gives what all tasks have.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_task"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_task(
     output: *const Output,
@@ -95,6 +104,7 @@ pub unsafe extern "C" fn svcauth_output_task(
 }
 
 /// Gives how to send the request.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_send"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_send(
     output: *const Output,
@@ -119,6 +129,7 @@ pub unsafe extern "C" fn svcauth_output_send(
 
 /// Gives the header field at `index` of the request, from 0. Each name stands there once. Both texts stay
 /// until the output is freed; the value may be a secret.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_header"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_header(
     output: *const Output,
@@ -144,6 +155,7 @@ pub unsafe extern "C" fn svcauth_output_header(
 }
 
 /// Gives where the secret is; its name is a text.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_secret_kind"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_secret_kind(
     output: *const Output,
@@ -166,6 +178,7 @@ pub unsafe extern "C" fn svcauth_output_secret_kind(
 }
 
 /// Gives how many random bytes are wanted.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_random"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_random(
     output: *const Output,
@@ -183,6 +196,7 @@ pub unsafe extern "C" fn svcauth_output_random(
 }
 
 /// Gives how to use the store; the record's name and new content are texts.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_output_store"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_store(
     output: *const Output,
