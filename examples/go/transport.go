@@ -138,25 +138,20 @@ func (d *decision) answered(request *http.Request, response *http.Response, sent
 	var what C.svcauth_answered
 	p, n := chars(fields(response.Header))
 	C.svcauth_client_answered(d.client.handle, d.handle, C.uint32_t(response.StatusCode), p, n, replay, &what, nil)
-	switch what {
-	case C.SVCAUTH_ANSWERED_RETRY:
-		return d.reject(request.Context(), sent)
-	case C.SVCAUTH_ANSWERED_REPORT:
-		expired, cancel := context.WithCancel(context.Background())
-		cancel()
-		d.reject(expired, sent)
+	if what == C.SVCAUTH_ANSWERED_DELIVER {
+		return nil
 	}
-	return nil
+	return d.reject(request.Context(), sent, replay)
 }
 
-func (d *decision) reject(ctx context.Context, sent *Lease) *Lease {
+func (d *decision) reject(ctx context.Context, sent *Lease, replay C.svcauth_replay) *Lease {
 	heard, leave := d.client.listen(d.whose)
 	defer leave()
 	for waited := false; ; waited = true {
 		what := C.svcauth_rejection(C.SVCAUTH_REJECTION_DELIVER)
 		var handle *C.svcauth_lease
 		mono, wall := now()
-		C.svcauth_client_reject(d.client.handle, d.handle, sent.id, mono, wall, &what, &handle, nil)
+		C.svcauth_client_reject(d.client.handle, d.handle, sent.id, replay, mono, wall, &what, &handle, nil)
 		d.client.poke()
 		if what != C.SVCAUTH_REJECTION_WAIT || waited && ctx.Err() != nil {
 			return take(handle)

@@ -10,7 +10,8 @@
 // there is freed with svcauth_error_free.
 //
 // Texts. A text is a pointer and a length in bytes, UTF-8, without a zero at its end. (NULL, 0) is the empty
-// text. A text that comes out belongs to the object it came from.
+// text. A text that comes out belongs to the object it came from; one that is made for the caller is an object of
+// its own, svcauth_text. JSON is such a text (RFC 8259).
 //
 // Handles. A handle has the type of a pointer and is none: it is a number that the library looks up. NULL is
 // refused with SVCAUTH_RESULT_NULL_POINTER; only the functions that free take it, and do nothing. A handle that
@@ -177,7 +178,7 @@ enum svcauth_answered
   SVCAUTH_ANSWERED_DELIVER = 1,
   // `svcauth_client_reject`, and what that says.
   SVCAUTH_ANSWERED_RETRY = 2,
-  // `svcauth_client_reject`, and give the answer to the caller whatever that says.
+  // `svcauth_client_reject`, and give the answer to the caller: the call cannot be made once more.
   SVCAUTH_ANSWERED_REPORT = 3,
 };
 #ifndef __cplusplus
@@ -250,6 +251,25 @@ typedef uint32_t svcauth_rejection;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What `svcauth_client_register` answers.
+enum svcauth_registration_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // There are credentials, or none are needed.
+  SVCAUTH_REGISTRATION_STATE_REGISTERED = 1,
+  // It is under way: poll, and ask again.
+  SVCAUTH_REGISTRATION_STATE_PENDING = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_registration_state svcauth_registration_state;
+#else
+typedef uint32_t svcauth_registration_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // What an output is.
 enum svcauth_output_kind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -261,7 +281,7 @@ enum svcauth_output_kind
   // Something happened, for the log: text event.
   SVCAUTH_OUTPUT_KIND_EVENT = 2,
   // A task: send the request as it is, and follow no redirect. `svcauth_output_send`, texts method, url and
-  // body, `svcauth_output_header`. Answer: response or send_failed.
+  // body, headers. Answer: response or send_failed.
   SVCAUTH_OUTPUT_KIND_SEND = 3,
   // A task: read a secret. `svcauth_output_secret_kind`, text secret. Answer: bytes or failed.
   SVCAUTH_OUTPUT_KIND_READ_SECRET = 4,
@@ -373,6 +393,25 @@ typedef uint32_t svcauth_store_operation;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// Which attempt of a call it was.
+enum svcauth_attempt
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The first.
+  SVCAUTH_ATTEMPT_FIRST = 1,
+  // The second, with another lease, after a 401.
+  SVCAUTH_ATTEMPT_SECOND = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_attempt svcauth_attempt;
+#else
+typedef uint32_t svcauth_attempt;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // A text of a decision.
 enum svcauth_decision_text
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -383,6 +422,9 @@ enum svcauth_decision_text
   SVCAUTH_DECISION_TEXT_USER_TOKEN = 1,
   // Whose lease: the same 32 bytes, not a text, as in the output that brings it. Absent for the service's own.
   SVCAUTH_DECISION_TEXT_SUBJECT = 2,
+  // The value of the Authorization field for a user's token: `Bearer` and the token. A secret. A lease has
+  // its own.
+  SVCAUTH_DECISION_TEXT_AUTHORIZATION = 3,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -427,12 +469,14 @@ enum svcauth_lease_text
   : uint32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-  // The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1). A secret.
+  // The access token. A secret.
   SVCAUTH_LEASE_TEXT_VALUE = 1,
   // The client it was issued to, as far as known.
   SVCAUTH_LEASE_TEXT_CLIENT_ID = 2,
   // Its `sub` claim, unverified, where the token is a JWT.
   SVCAUTH_LEASE_TEXT_SUBJECT = 3,
+  // The value of the Authorization field: `Bearer` and the token (RFC 6750 section 2.1). A secret.
+  SVCAUTH_LEASE_TEXT_AUTHORIZATION = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -464,6 +508,9 @@ enum svcauth_output_text
   SVCAUTH_OUTPUT_TEXT_EVENT = 7,
   // Lease: whose, 32 bytes and not a text; absent for the service's own.
   SVCAUTH_OUTPUT_TEXT_SUBJECT = 8,
+  // Send: all header fields as they stand on the wire, lines of `Name: value` that end with a carriage
+  // return and a line feed. A secret.
+  SVCAUTH_OUTPUT_TEXT_HEADERS = 9,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -572,6 +619,10 @@ typedef struct svcauth_lease svcauth_lease;
 // Owned by whoever got it, freed by `svcauth_output_free`, which wipes what was secret. It does not depend on
 // the client. Immutable: any number of threads may read it.
 typedef struct svcauth_output svcauth_output;
+
+// A text that belongs to the caller, freed by `svcauth_text_free`, which wipes it.
+// Immutable: any number of threads may read it.
+typedef struct svcauth_text svcauth_text;
 
 // Counters since the client was made. Frozen: a later version adds functions, not members.
 typedef struct {
@@ -686,6 +737,9 @@ svcauth_result svcauth_version(const char **text,
 //
 // `url` is what is connected to, not what a Host header says. A call that must not be made is an error.
 // Does not wait for other threads. Freed by `svcauth_decision_free`.
+//
+// Without a user's token and redirects, two calls with the same flags whose URLs have the same scheme, host,
+// port and path are decided the same, so a program may keep decisions until an output of kind calls changed.
 svcauth_result svcauth_client_decide(const svcauth_client *client,
                                      const char *url,
                                      size_t url_len,
@@ -722,6 +776,22 @@ svcauth_result svcauth_decision_get_text(const svcauth_decision *decision,
                                          svcauth_decision_text which,
                                          const char **text,
                                          size_t *len);
+
+// Makes the event of one attempt of a call, for the log: one JSON object with the members of the client's own
+// events. It tells who called what, and no secret: of `url` it has scheme, host, port and path.
+//
+// `lease` is what the call carried, NULL for a decision of another kind; `status` is 0 where no answer came.
+// A program that writes its log in another form uses the same names.
+svcauth_result svcauth_decision_call_event(const svcauth_decision *decision,
+                                           const svcauth_lease *lease,
+                                           const char *method,
+                                           size_t method_len,
+                                           const char *url,
+                                           size_t url_len,
+                                           uint32_t status,
+                                           svcauth_attempt attempt,
+                                           svcauth_text **event,
+                                           svcauth_error **error);
 
 // Frees a decision; NULL is nothing to free.
 svcauth_result svcauth_decision_free(svcauth_decision *decision);
@@ -785,14 +855,50 @@ svcauth_result svcauth_client_token_for(const svcauth_client *client,
 // Poll afterwards.
 //
 // `lease` is written where the call is made once more, and NULL otherwise. As with
-// `svcauth_client_token`, be in the list of those who wait before.
+// `svcauth_client_token`, be in the list of those who wait before. Where the call cannot be made once more,
+// the client takes note and the answer is deliver: nobody waits.
 svcauth_result svcauth_client_reject(const svcauth_client *client,
                                      const svcauth_decision *decision,
                                      uint64_t lease_id,
+                                     svcauth_replay replay,
                                      uint64_t mono_ms,
                                      uint64_t wall_ms,
                                      svcauth_rejection *what,
                                      svcauth_lease **lease,
+                                     svcauth_error **error);
+
+// Registers the client now, if it is to be registered and is not (RFC 7591). Poll afterwards; the state is
+// another one when an event says so. A token that is asked for brings this about too.
+//
+// Where it cannot be done before the next attempt, the code and `error` say why, and when that is.
+svcauth_result svcauth_client_register(const svcauth_client *client,
+                                       uint64_t mono_ms,
+                                       uint64_t wall_ms,
+                                       svcauth_registration_state *state,
+                                       svcauth_error **error);
+
+// Gives what the server answered when the client was registered, as JSON (RFC 7591 section 3.2.1): a secret.
+// NULL where it was not.
+svcauth_result svcauth_client_registration(const svcauth_client *client,
+                                           svcauth_text **json,
+                                           svcauth_error **error);
+
+// Gives what of the configuration the program itself has to heed, as JSON with the defaults filled in and
+// without secrets. Its members are those of the document, and `targets` has the targets' names in the order of
+// their numbers:
+//
+//     { "targets": […], "store": …, "needs_durable_store": …, "tls": …, "proxy": …, "timeouts": …, "limits": … }
+svcauth_result svcauth_client_settings(const svcauth_client *client,
+                                       svcauth_text **json,
+                                       svcauth_error **error);
+
+// Gives how the service's own token for a target is doing, as JSON, for probes; a member is null where there
+// is nothing to tell. The network is not touched.
+//
+//     { "ready": true, "asked_for": true, "expires_at_wall_ms": …, "error": …, "retry_at_ms": … }
+svcauth_result svcauth_client_health(const svcauth_client *client,
+                                     uint32_t target,
+                                     svcauth_text **json,
                                      svcauth_error **error);
 
 // Says that secrets may have changed: what failed for want of a good one is tried at once. Poll afterwards.
@@ -984,6 +1090,14 @@ svcauth_result svcauth_output_random(const svcauth_output *output,
 // Gives how to use the store; the record's name and new content are texts.
 svcauth_result svcauth_output_store(const svcauth_output *output,
                                     svcauth_store_info *info);
+
+// Gives where the text is. It stays until the handle is freed.
+svcauth_result svcauth_text_get(const svcauth_text *handle,
+                                const char **text,
+                                size_t *len);
+
+// Frees a text; NULL is nothing to free.
+svcauth_result svcauth_text_free(svcauth_text *handle);
 
 #if defined(__wasm__)
 // Gives memory for arguments and results, aligned for all types here; NULL where there is no more.

@@ -7,14 +7,17 @@ use crate::{
     fields,
     guard::{bytes, guard, look_up, out, out_text, text},
     handle::{hand_out, object, release},
-    raw, ResultCode,
+    lease::Lease,
+    raw,
+    text::Text,
+    ResultCode,
 };
 use safer_ffi::derive_ReprC;
 #[cfg(test)]
 use safer_ffi::ffi_export;
-use std::{ffi::c_char, str};
+use std::{ffi::c_char, str, sync::Arc};
 use svcauth_core::{
-    client::{self as core, Answered, Call, Subject, SubjectId, TargetId},
+    client::{self as core, Answered, Call, Calls, Subject, SubjectId, TargetId},
     Secret,
 };
 
@@ -32,7 +35,12 @@ pub const CALL_REDIRECTED: u32 = 8;
 #[derive_ReprC(rename = "svcauth_decision")]
 #[repr(opaque)]
 #[derive(Debug)]
-pub struct Decision(Inner);
+pub struct Decision {
+    inner: Inner,
+    /// Those that it was made by.
+    calls: Arc<Calls>,
+    has_authorization: bool,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -40,6 +48,7 @@ enum Inner {
     UserToken {
         target: TargetId,
         token: Secret,
+        authorization: Option<Secret>,
     },
     Lease {
         target: TargetId,
@@ -69,6 +78,9 @@ pub enum DecisionText {
     UserToken = 1,
     /// Whose lease: the same 32 bytes, not a text, as in the output that brings it. Absent for the service's own.
     Subject = 2,
+    /// The value of the Authorization field for a user's token: `Bearer` and the token. A secret. A lease has
+    /// its own.
+    Authorization = 3,
 }
 
 /// Whether the body of a call can be sent again.
@@ -82,6 +94,17 @@ pub enum Replay {
     Possible = 2,
 }
 
+/// Which attempt of a call it was.
+#[derive_ReprC(rename = "svcauth_attempt")]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The first.
+    First = 1,
+    /// The second, with another lease, after a 401.
+    Second = 2,
+}
+
 /// What to do with the answer to a call.
 #[derive_ReprC(rename = "svcauth_answered")]
 #[repr(u32)]
@@ -91,7 +114,7 @@ pub enum AnsweredKind {
     Deliver = 1,
     /// `svcauth_client_reject`, and what that says.
     Retry = 2,
-    /// `svcauth_client_reject`, and give the answer to the caller whatever that says.
+    /// `svcauth_client_reject`, and give the answer to the caller: the call cannot be made once more.
     Report = 3,
 }
 
@@ -113,6 +136,9 @@ pub enum RejectionKind {
 ///
 /// `url` is what is connected to, not what a Host header says. A call that must not be made is an error.
 /// Does not wait for other threads. Freed by `svcauth_decision_free`.
+///
+/// Without a user's token and redirects, two calls with the same flags whose URLs have the same scheme, host,
+/// port and path are decided the same, so a program may keep decisions until an output of kind calls changed.
 #[cfg_attr(test, ffi_export(rename = "check_svcauth_client_decide"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_decide(
@@ -149,11 +175,15 @@ pub unsafe extern "C" fn svcauth_client_decide(
             let first = text(redirected_from, redirected_from_len, "redirected_from")?;
             call.redirected_from = Some(first);
         }
-        let decided = match client.calls()?.decide(&call) {
+        let calls = client.calls()?;
+        let decided = calls.decide(&call);
+        let authorization = decided.authorization();
+        let inner = match decided {
             core::Decision::Refuse(error) => return Err(error.into()),
             core::Decision::UserToken { target, token } => Inner::UserToken {
                 target,
                 token: token.into(),
+                authorization,
             },
             core::Decision::Lease { target, subject } => Inner::Lease {
                 target,
@@ -164,7 +194,12 @@ pub unsafe extern "C" fn svcauth_client_decide(
             },
             _ => Inner::Nothing,
         };
-        hand_out(Decision(decided), decision)
+        let made = Decision {
+            inner,
+            has_authorization: call.has_authorization,
+            calls,
+        };
+        hand_out(made, decision)
     })
 }
 
@@ -215,7 +250,7 @@ pub unsafe extern "C" fn svcauth_decision_get_kind(
 ) -> ResultCode {
     look_up(|| {
         let decision = object(decision, "decision")?;
-        out(kind, "kind")?.write(match decision.0 {
+        out(kind, "kind")?.write(match decision.inner {
             Inner::Nothing => DecisionKind::Nothing,
             Inner::UserToken { .. } => DecisionKind::UserToken,
             Inner::Lease { .. } => DecisionKind::Lease,
@@ -234,7 +269,7 @@ pub unsafe extern "C" fn svcauth_decision_target(
     look_up(|| {
         let decision = object(decision, "decision")?;
         let number = out(target, "target")?;
-        match decision.0 {
+        match decision.inner {
             Inner::Nothing => return Err(Failure::wrong_kind()),
             Inner::UserToken { target, .. } | Inner::Lease { target, .. } => {
                 number.write(number_of(target));
@@ -256,7 +291,7 @@ pub unsafe extern "C" fn svcauth_decision_get_text(
     look_up(|| {
         let decision = object(decision, "decision")?;
         let which: DecisionText = raw(which, "which")?;
-        out_text(text, len)?.write(match (which, &decision.0) {
+        out_text(text, len)?.write(match (which, &decision.inner) {
             (DecisionText::UserToken, Inner::UserToken { token, .. }) => {
                 Some(token.expose().as_bytes())
             }
@@ -267,9 +302,58 @@ pub unsafe extern "C" fn svcauth_decision_get_text(
                     ..
                 },
             ) => Some(id.as_bytes().as_slice()),
+            (DecisionText::Authorization, Inner::UserToken { authorization, .. }) => authorization
+                .as_ref()
+                .map(|value| value.expose().as_bytes()),
             _ => None,
         });
         Ok(())
+    })
+}
+
+/// Makes the event of one attempt of a call, for the log: one JSON object with the members of the client's own
+/// events. It tells who called what, and no secret: of `url` it has scheme, host, port and path.
+///
+/// `lease` is what the call carried, NULL for a decision of another kind; `status` is 0 where no answer came.
+/// A program that writes its log in another form uses the same names.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_decision_call_event"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_decision_call_event(
+    decision: *const Decision,
+    lease: *const Lease,
+    method: *const c_char,
+    method_len: usize,
+    url: *const c_char,
+    url_len: usize,
+    status: u32,
+    attempt: Attempt_Layout,
+    event: *mut *mut Text,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let decision = object(decision, "decision")?;
+        let lease = match lease.is_null() {
+            true => None,
+            false => Some(object(lease, "lease")?),
+        };
+        let attempt = core::Attempt {
+            method: text(method, method_len, "method")?,
+            lease: lease.as_ref().map(|lease| lease.core()),
+            status: match status {
+                0 => None,
+                status => Some(status_of(status)?),
+            },
+            retried: raw::<Attempt>(attempt, "attempt")? == Attempt::Second,
+        };
+        let call = Call {
+            url: text(url, url_len, "url")?,
+            has_authorization: decision.has_authorization,
+            ..Call::default()
+        };
+        let out = out(event, "event")?;
+        let event = decision.calls.event(&call, &decision.core(), &attempt);
+        let json = serde_json::to_string(&event).map_err(|_| Failure::internal())?;
+        Text::hand_out(json, out)
     })
 }
 
@@ -283,16 +367,16 @@ pub unsafe extern "C" fn svcauth_decision_free(decision: *mut Decision) -> Resul
 impl Decision {
     /// The target and whose lease it is, of the kind lease.
     pub(crate) fn lease(&self) -> Result<(u32, Subject<'_>), Failure> {
-        match &self.0 {
+        match &self.inner {
             Inner::Lease { target, user } => Ok((number_of(*target), subject_of(user))),
             _ => Err(Failure::wrong_kind()),
         }
     }
 
     fn core(&self) -> core::Decision<'_> {
-        match &self.0 {
+        match &self.inner {
             Inner::Nothing => core::Decision::Nothing,
-            Inner::UserToken { target, token } => core::Decision::UserToken {
+            Inner::UserToken { target, token, .. } => core::Decision::UserToken {
                 target: *target,
                 token: token.expose(),
             },

@@ -1,12 +1,14 @@
 //! The client: made, asked and polled. Its tasks are answered in `complete`.
 
 use crate::{
-    call::{Decision, RejectionKind},
+    call::{Decision, RejectionKind, Replay, Replay_Layout},
     error::{Error, Failure},
     guard::{guard, out, text},
     handle::{hand_out, object, release},
     lease::Lease,
     output::Output,
+    raw,
+    text::Text,
     ResultCode,
 };
 use arc_swap::{ArcSwap, Guard};
@@ -20,7 +22,7 @@ use std::{
 };
 use svcauth_core::{
     client::{self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId},
-    Config, Now,
+    Config, Now, Secret,
 };
 
 /// The program reads secrets from files.
@@ -65,6 +67,17 @@ pub enum TokenState {
     /// Here it is.
     Ready = 1,
     /// It is being got: wait for the next output of kind lease for this target.
+    Pending = 2,
+}
+
+/// What `svcauth_client_register` answers.
+#[derive_ReprC(rename = "svcauth_registration_state")]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationState {
+    /// There are credentials, or none are needed.
+    Registered = 1,
+    /// It is under way: poll, and ask again.
     Pending = 2,
 }
 
@@ -222,13 +235,15 @@ pub unsafe extern "C" fn svcauth_client_token_for(
 /// Poll afterwards.
 ///
 /// `lease` is written where the call is made once more, and NULL otherwise. As with
-/// `svcauth_client_token`, be in the list of those who wait before.
+/// `svcauth_client_token`, be in the list of those who wait before. Where the call cannot be made once more,
+/// the client takes note and the answer is deliver: nobody waits.
 #[cfg_attr(test, ffi_export(rename = "check_svcauth_client_reject"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_reject(
     client: *const Client,
     decision: *const Decision,
     lease_id: u64,
+    replay: Replay_Layout,
     mono_ms: u64,
     wall_ms: u64,
     what: *mut RejectionKind,
@@ -242,9 +257,16 @@ pub unsafe extern "C" fn svcauth_client_reject(
         let (what, out_lease) = (out(what, "what")?, out(lease, "lease")?);
         let id = LeaseId::from_u64(lease_id);
         let now = Now { mono_ms, wall_ms };
+        let replay: Replay = raw(replay, "replay")?;
         let rejection = client.run(|core| {
             let target = target_of(core, target)?;
-            Ok(core.reject(target, subject, id, now))
+            Ok(match replay {
+                Replay::Possible => core.reject(target, subject, id, now),
+                Replay::Impossible => {
+                    core.report(target, subject, id, now);
+                    Rejection::Deliver
+                }
+            })
         })?;
         let (kind, lease) = match &rejection {
             Rejection::Retry(lease) => (RejectionKind::Retry, Some(lease)),
@@ -254,6 +276,102 @@ pub unsafe extern "C" fn svcauth_client_reject(
         Lease::hand_out_or_null(lease, out_lease)?;
         what.write(kind);
         Ok(())
+    })
+}
+
+/// Registers the client now, if it is to be registered and is not (RFC 7591). Poll afterwards; the state is
+/// another one when an event says so. A token that is asked for brings this about too.
+///
+/// Where it cannot be done before the next attempt, the code and `error` say why, and when that is.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_register"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_register(
+    client: *const Client,
+    mono_ms: u64,
+    wall_ms: u64,
+    state: *mut RegistrationState,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = object(client, "client")?;
+        let state = out(state, "state")?;
+        let now = Now { mono_ms, wall_ms };
+        match client.run(|core| Ok(core.register(now)))? {
+            core::RegistrationState::Registered => state.write(RegistrationState::Registered),
+            core::RegistrationState::Failed { error, retry_at_ms } => {
+                return Err(Failure::failed_until(error, retry_at_ms));
+            }
+            _ => state.write(RegistrationState::Pending),
+        }
+        Ok(())
+    })
+}
+
+/// Gives what the server answered when the client was registered, as JSON (RFC 7591 section 3.2.1): a secret.
+/// NULL where it was not.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_registration"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_registration(
+    client: *const Client,
+    json: *mut *mut Text,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = object(client, "client")?;
+        let out = out(json, "json")?;
+        let json = client.run(|core| {
+            let registration = core.registration();
+            Ok(registration.map(|registration| Secret::new(registration.to_json().to_json())))
+        })?;
+        match json {
+            Some(json) => Text::hand_out(json, out),
+            None => {
+                out.write(ptr::null_mut());
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Gives what of the configuration the program itself has to heed, as JSON with the defaults filled in and
+/// without secrets. Its members are those of the document, and `targets` has the targets' names in the order of
+/// their numbers:
+///
+///     { "targets": […], "store": …, "needs_durable_store": …, "tls": …, "proxy": …, "timeouts": …, "limits": … }
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_settings"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_settings(
+    client: *const Client,
+    json: *mut *mut Text,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = object(client, "client")?;
+        let out = out(json, "json")?;
+        let config = client.run(|core| Ok(Arc::clone(core.config())))?;
+        let json = serde_json::to_string(&config.host_settings());
+        Text::hand_out(json.map_err(|_| Failure::internal())?, out)
+    })
+}
+
+/// Gives how the service's own token for a target is doing, as JSON, for probes; a member is null where there
+/// is nothing to tell. The network is not touched.
+///
+///     { "ready": true, "asked_for": true, "expires_at_wall_ms": …, "error": …, "retry_at_ms": … }
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_health"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_client_health(
+    client: *const Client,
+    target: u32,
+    json: *mut *mut Text,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let client = object(client, "client")?;
+        let out = out(json, "json")?;
+        let health = client.run(|core| Ok(core.health(target_of(core, target)?)))?;
+        let json = serde_json::to_string(&health).map_err(|_| Failure::internal())?;
+        Text::hand_out(json, out)
     })
 }
 

@@ -217,6 +217,10 @@ impl Failure {
         )
     }
 
+    pub(crate) fn internal() -> Failure {
+        CoreError::new(Code::Internal, "a JSON text could not be written").into()
+    }
+
     pub(crate) fn out_of_range() -> Failure {
         Failure::here(
             ResultCode::OutOfRange,

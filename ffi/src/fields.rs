@@ -1,5 +1,7 @@
 //! Header fields as they stand on the wire.
 
+use svcauth_core::{wire::Header, Secret};
+
 /// The fields of a block of lines `Name: value`. Lines without a colon (the status line that libcurl gives
 /// first, the empty line at the end) are none.
 pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -17,6 +19,18 @@ pub(crate) fn owned(block: &[u8]) -> Vec<(String, String)> {
     lines(block)
         .map(|(name, value)| (text(name), text(value)))
         .collect()
+}
+
+/// The fields as a block of lines. It is made in one piece, so that no copy is left anywhere.
+pub(crate) fn block(fields: &[Header]) -> Secret {
+    let len = |field: &Header| field.name.len() + field.value.len() + ": \r\n".len();
+    let mut block = String::with_capacity(fields.iter().map(len).sum());
+    for field in fields {
+        for part in [&field.name, ": ", &field.value, "\r\n"] {
+            block.push_str(part);
+        }
+    }
+    block.into()
 }
 
 #[cfg(test)]

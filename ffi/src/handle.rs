@@ -8,6 +8,7 @@ use crate::{
     lease::Lease,
     output::Output,
     table::{Kind, Object, Table, Used},
+    text::Text,
     ResultCode,
 };
 use std::ptr;
@@ -42,6 +43,7 @@ kinds! {
     3 => Error,
     4 => Lease,
     5 => Output,
+    6 => Text,
 }
 
 /// The object behind a handle that C gave us.

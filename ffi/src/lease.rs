@@ -26,12 +26,14 @@ pub struct Lease(core::Lease);
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseText {
-    /// The access token, for `Authorization: Bearer …` (RFC 6750 section 2.1). A secret.
+    /// The access token. A secret.
     Value = 1,
     /// The client it was issued to, as far as known.
     ClientId = 2,
     /// Its `sub` claim, unverified, where the token is a JWT.
     Subject = 3,
+    /// The value of the Authorization field: `Bearer` and the token (RFC 6750 section 2.1). A secret.
+    Authorization = 4,
 }
 
 /// The numbers of a lease. Frozen: a later version adds functions, not members.
@@ -58,6 +60,10 @@ pub struct LeaseInfo {
 }
 
 impl Lease {
+    pub(crate) fn core(&self) -> &core::Lease {
+        &self.0
+    }
+
     /// Writes a handle with one reference, which the receiver gives back.
     pub(crate) fn hand_out(lease: &core::Lease, out: Out<*mut Lease>) -> Result<(), Failure> {
         hand_out(Lease(lease.clone()), out)
@@ -95,6 +101,7 @@ pub unsafe extern "C" fn svcauth_lease_get_text(
             LeaseText::Value => Some(lease.value()),
             LeaseText::ClientId => lease.client_id(),
             LeaseText::Subject => lease.subject(),
+            LeaseText::Authorization => Some(lease.authorization()),
         };
         out_text(text, len)?.write(value.map(str::as_bytes));
         Ok(())

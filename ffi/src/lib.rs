@@ -28,6 +28,7 @@ mod panic;
 pub mod result;
 mod table;
 pub mod task;
+pub mod text;
 #[cfg(target_family = "wasm")]
 pub mod wasm;
 

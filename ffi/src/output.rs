@@ -3,6 +3,7 @@
 use crate::{
     client::number_of,
     error::{Error, Failure},
+    fields,
     guard::{look_up, out, out_text},
     handle::{hand_out, object, release},
     lease::Lease,
@@ -15,7 +16,7 @@ use std::ffi::c_char;
 use svcauth_core::{
     client::{self as core, Task, TaskKind},
     config::SecretReference,
-    Level,
+    Level, Secret,
 };
 
 /// Something that the client wants of the program: a task to do, the news of a lease, an event.
@@ -27,8 +28,8 @@ use svcauth_core::{
 #[derive(Debug)]
 pub struct Output {
     inner: core::Output,
-    /// The event as JSON.
-    json: String,
+    /// The event as JSON, or the request's header fields as a block.
+    made: Secret,
 }
 
 /// What an output is.
@@ -41,7 +42,7 @@ pub enum OutputKind {
     /// Something happened, for the log: text event.
     Event = 2,
     /// A task: send the request as it is, and follow no redirect. `svcauth_output_send`, texts method, url and
-    /// body, `svcauth_output_header`. Answer: response or send_failed.
+    /// body, headers. Answer: response or send_failed.
     Send = 3,
     /// A task: read a secret. `svcauth_output_secret_kind`, text secret. Answer: bytes or failed.
     ReadSecret = 4,
@@ -77,6 +78,9 @@ pub enum OutputText {
     Event = 7,
     /// Lease: whose, 32 bytes and not a text; absent for the service's own.
     Subject = 8,
+    /// Send: all header fields as they stand on the wire, lines of `Name: value` that end with a carriage
+    /// return and a line feed. A secret.
+    Headers = 9,
 }
 
 /// What has become of a token.
@@ -258,11 +262,15 @@ pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) -> ResultCode 
 
 impl Output {
     pub(crate) fn new(inner: core::Output) -> Output {
-        let json = match &inner {
-            core::Output::Event(event) => serde_json::to_string(event).unwrap_or_default(),
-            _ => String::new(),
+        let made = match &inner {
+            core::Output::Event(event) => serde_json::to_string(event).unwrap_or_default().into(),
+            core::Output::Task(task) => match &task.kind {
+                TaskKind::Send { request, .. } => fields::block(&request.headers),
+                _ => Secret::default(),
+            },
+            _ => Secret::default(),
         };
-        Output { inner, json }
+        Output { inner, made }
     }
 
     pub(crate) fn task(&self) -> Result<&Task, Failure> {
@@ -282,7 +290,7 @@ impl Output {
     /// None where an output of this kind has no such text; an inner none where it has and it is absent.
     fn text(&self, which: OutputText) -> Option<Option<&[u8]>> {
         let text = match (&self.inner, which) {
-            (core::Output::Event(_), OutputText::Event) => self.json.as_bytes(),
+            (core::Output::Event(_), OutputText::Event) => self.made.expose().as_bytes(),
             (core::Output::Lease(change), OutputText::Subject) => {
                 return Some(change.subject.as_ref().map(|id| id.as_bytes().as_slice()));
             }
@@ -292,6 +300,7 @@ impl Output {
                 }
                 (TaskKind::Send { request, .. }, OutputText::Url) => request.url.as_bytes(),
                 (TaskKind::Send { request, .. }, OutputText::Body) => request.body.expose(),
+                (TaskKind::Send { .. }, OutputText::Headers) => self.made.expose().as_bytes(),
                 (
                     TaskKind::ReadSecret {
                         reference:

@@ -60,16 +60,21 @@ static void no_client(const void *handle, const svcauth_decision *d)
     svcauth_decision *decision = UNTOUCHED;
     svcauth_lease *lease = UNTOUCHED;
     svcauth_output *output = UNTOUCHED;
+    svcauth_text *made = UNTOUCHED;
     svcauth_stats stats;
     IS_HANDLE(svcauth_client_target(c, TEXT("smd"), &number, NULL));
     IS_HANDLE(svcauth_client_token(c, 0, 0, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_client_token_for(c, d, 0, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_client_decide(c, TEXT(URL), 0, NULL, 0, NULL, 0, &decision, NULL));
     IS_HANDLE(svcauth_client_answered(c, d, 401, NULL, 0, 1, &number, NULL));
-    IS_HANDLE(svcauth_client_reject(c, d, 1, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_client_reject(c, d, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_client_secrets_changed(c, 0, 0, NULL));
     IS_HANDLE(svcauth_client_poll(c, 0, 0, &output, &until, NULL));
     IS_HANDLE(svcauth_client_stats(c, &stats, NULL));
+    IS_HANDLE(svcauth_client_register(c, 0, 0, &number, NULL));
+    IS_HANDLE(svcauth_client_registration(c, &made, NULL));
+    IS_HANDLE(svcauth_client_settings(c, &made, NULL));
+    IS_HANDLE(svcauth_client_health(c, 0, &made, NULL));
     IS_HANDLE(svcauth_client_complete_response(c, 1, 200, NULL, 0, NULL, 0, 0, 0, NULL));
     IS_HANDLE(svcauth_client_complete_send_failed(c, 1, 1, NULL, 0, 0, 0, NULL));
     IS_HANDLE(svcauth_client_complete_bytes(c, 1, NULL, 0, 0, 0, NULL));
@@ -79,22 +84,24 @@ static void no_client(const void *handle, const svcauth_decision *d)
     IS_HANDLE(svcauth_client_complete_unsupported(c, 1, 0, 0, NULL));
     IS_HANDLE(svcauth_client_free((void *)c));
     CHECK(number == 77 && until == 77);
-    CHECK(decision == UNTOUCHED && lease == UNTOUCHED && output == UNTOUCHED);
+    CHECK(decision == UNTOUCHED && lease == UNTOUCHED && output == UNTOUCHED && made == UNTOUCHED);
 }
 
 static void no_decision(const void *handle, svcauth_client *c)
 {
     const svcauth_decision *d = handle;
     uint32_t number = 77;
+    svcauth_text *made = UNTOUCHED;
     svcauth_lease *lease = UNTOUCHED;
     const char *text = UNTOUCHED;
     size_t len = 77;
     IS_HANDLE(svcauth_client_token_for(c, d, 0, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_client_answered(c, d, 401, NULL, 0, 1, &number, NULL));
-    IS_HANDLE(svcauth_client_reject(c, d, 1, 0, 0, &number, &lease, NULL));
+    IS_HANDLE(svcauth_client_reject(c, d, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_decision_get_kind(d, &number));
     IS_HANDLE(svcauth_decision_target(d, &number));
     IS_HANDLE(svcauth_decision_get_text(d, 1, &text, &len));
+    IS_HANDLE(svcauth_decision_call_event(d, NULL, TEXT("GET"), TEXT(URL), 0, 1, &made, NULL));
     IS_HANDLE(svcauth_decision_free((void *)d));
     CHECK(number == 77 && lease == UNTOUCHED && text == UNTOUCHED && len == 77);
 }
@@ -111,7 +118,17 @@ static void no_error(const void *handle)
     CHECK(text == UNTOUCHED && len == 77);
 }
 
-static void no_lease(const void *handle)
+static void no_text(const void *handle)
+{
+    const svcauth_text *made = handle;
+    const char *text = UNTOUCHED;
+    size_t len = 77;
+    IS_HANDLE(svcauth_text_get(made, &text, &len));
+    IS_HANDLE(svcauth_text_free((void *)made));
+    CHECK(text == UNTOUCHED && len == 77);
+}
+
+static void no_lease(const void *handle, const svcauth_decision *d)
 {
     const svcauth_lease *lease = handle;
     const char *text = UNTOUCHED;
@@ -121,6 +138,9 @@ static void no_lease(const void *handle)
     IS_HANDLE(svcauth_lease_get_info(lease, &info));
     IS_HANDLE(svcauth_lease_scope(lease, 0, &text, &len));
     IS_HANDLE(svcauth_lease_retain(lease));
+    svcauth_text *made = UNTOUCHED;
+    IS_HANDLE(svcauth_decision_call_event(d, lease, TEXT("GET"), TEXT(URL), 0, 1, &made, NULL));
+    CHECK(made == UNTOUCHED);
     IS_HANDLE(svcauth_lease_release(lease));
     CHECK(text == UNTOUCHED && len == 77);
 }
@@ -163,6 +183,7 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
     svcauth_lease *freed_lease;
     svcauth_output *freed_output;
     svcauth_error *error, *freed_error;
+    svcauth_text *text, *freed_text;
     uint64_t until;
     uint32_t number;
 
@@ -175,6 +196,9 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
     IS_VALUE(svcauth_client_token(freed_client, 9, 0, 0, &number, &lease, &error));
     OK(svcauth_client_token(c, 0, 0, 0, &number, &freed_lease, NULL));
     OK(svcauth_lease_retain(freed_lease));
+    OK(svcauth_client_settings(c, &text, NULL));
+    OK(svcauth_client_settings(c, &freed_text, NULL));
+    OK(svcauth_text_free(freed_text));
     OK(svcauth_client_free(freed_client));
     OK(svcauth_decision_free(freed_decision));
     OK(svcauth_output_free(freed_output));
@@ -183,29 +207,33 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
     OK(svcauth_lease_release(freed_lease));
 
     const void *none[] = {
-        freed_client, freed_decision, freed_lease, freed_output, freed_error, "on the heap of no one",
+        freed_client, freed_decision, freed_lease, freed_output, freed_error, freed_text, "on the heap of no one",
         &until, (void *)1, (void *)UINTPTR_MAX, (void *)(UINTPTR_MAX / 2), (char *)c + 1,
     };
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         no_client(none[i], d);
         no_decision(none[i], c);
         no_error(none[i]);
-        no_lease(none[i]);
+        no_lease(none[i], d);
+        no_text(none[i]);
         no_output(none[i]);
     }
-    const void *kinds[] = {c, d, lease, output, error};
-    for (int i = 0; i < 5; i++) {
+    const void *kinds[] = {c, d, lease, output, error, text};
+    for (int i = 0; i < 6; i++) {
         if (i != 0)
             no_client(kinds[i], d);
         if (i != 1)
             no_decision(kinds[i], c);
         if (i != 2)
-            no_lease(kinds[i]);
+            no_lease(kinds[i], d);
+        if (i != 5)
+            no_text(kinds[i]);
         if (i != 3)
             no_output(kinds[i]);
         if (i != 4)
             no_error(kinds[i]);
     }
+    OK(svcauth_text_free(text));
     OK(svcauth_error_free(error));
 }
 
@@ -223,6 +251,7 @@ int main(void)
     svcauth_lease *lease = UNTOUCHED;
     svcauth_output *out = UNTOUCHED, *task;
     svcauth_error *error = UNTOUCHED, *e;
+    svcauth_text *made_text = UNTOUCHED;
     svcauth_error_info error_info;
     svcauth_lease_info lease_info;
     svcauth_task_info task_info;
@@ -282,11 +311,13 @@ int main(void)
     IS_NULL(svcauth_client_token_for(NULL, d, 0, 0, &number, &lease, NULL));
     IS_NULL(svcauth_client_token_for(c, NULL, 0, 0, &number, &lease, NULL));
     IS_KIND(svcauth_client_token_for(c, nothing, 0, 0, &number, &lease, NULL));
-    IS_NULL(svcauth_client_reject(NULL, d, 1, 0, 0, &number, &lease, NULL));
-    IS_NULL(svcauth_client_reject(c, NULL, 1, 0, 0, &number, &lease, NULL));
-    IS_NULL(svcauth_client_reject(c, d, 1, 0, 0, NULL, &lease, NULL));
-    IS_NULL(svcauth_client_reject(c, d, 1, 0, 0, &number, NULL, NULL));
-    IS_KIND(svcauth_client_reject(c, nothing, 1, 0, 0, &number, &lease, NULL));
+    IS_NULL(svcauth_client_reject(NULL, d, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, &lease, NULL));
+    IS_NULL(svcauth_client_reject(c, NULL, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, &lease, NULL));
+    IS_NULL(svcauth_client_reject(c, d, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, NULL, &lease, NULL));
+    IS_NULL(svcauth_client_reject(c, d, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, NULL, NULL));
+    IS_KIND(svcauth_client_reject(c, nothing, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, &lease, NULL));
+    IS_VALUE(svcauth_client_reject(c, d, 1, 0, 0, 0, &number, &lease, NULL));
+    IS_VALUE(svcauth_client_reject(c, d, 1, 3, 0, 0, &number, &lease, NULL));
     IS_NULL(svcauth_client_answered(NULL, d, 401, NULL, 0, 1, &number, NULL));
     IS_NULL(svcauth_client_answered(c, NULL, 401, NULL, 0, 1, &number, NULL));
     IS_NULL(svcauth_client_answered(c, d, 401, NULL, 3, 1, &number, NULL));
@@ -310,6 +341,33 @@ int main(void)
     IS_NULL(svcauth_client_secrets_changed(NULL, 0, 0, NULL));
     IS_NULL(svcauth_client_stats(NULL, &stats, NULL));
     IS_NULL(svcauth_client_stats(c, NULL, NULL));
+    IS_NULL(svcauth_client_register(NULL, 0, 0, &number, NULL));
+    IS_NULL(svcauth_client_register(c, 0, 0, NULL, NULL));
+    IS_NULL(svcauth_client_registration(NULL, &made_text, NULL));
+    IS_NULL(svcauth_client_registration(c, NULL, NULL));
+    IS_NULL(svcauth_client_settings(NULL, &made_text, NULL));
+    IS_NULL(svcauth_client_settings(c, NULL, NULL));
+    IS_NULL(svcauth_client_health(NULL, 0, &made_text, NULL));
+    IS_NULL(svcauth_client_health(c, 0, NULL, NULL));
+    IS_VALUE(svcauth_client_health(c, 1, &made_text, NULL));
+    IS_NULL(svcauth_decision_call_event(NULL, NULL, TEXT("GET"), TEXT(URL), 0, 1, &made_text, NULL));
+    IS_NULL(svcauth_decision_call_event(d, NULL, NULL, 3, TEXT(URL), 0, 1, &made_text, NULL));
+    IS_NULL(svcauth_decision_call_event(d, NULL, TEXT("GET"), NULL, 3, 0, 1, &made_text, NULL));
+    IS_NULL(svcauth_decision_call_event(d, NULL, TEXT("GET"), TEXT(URL), 0, 1, NULL, NULL));
+    IS_UTF8(svcauth_decision_call_event(d, NULL, bad, 2, TEXT(URL), 0, 1, &made_text, NULL));
+    IS_UTF8(svcauth_decision_call_event(d, NULL, TEXT("GET"), bad, 2, 0, 1, &made_text, NULL));
+    IS_VALUE(svcauth_decision_call_event(d, NULL, TEXT("GET"), TEXT(URL), 99, 1, &made_text, NULL));
+    IS_VALUE(svcauth_decision_call_event(d, NULL, TEXT("GET"), TEXT(URL), 0, 0, &made_text, NULL));
+    IS_VALUE(svcauth_decision_call_event(d, NULL, TEXT("GET"), TEXT(URL), 0, 3, &made_text, NULL));
+    IS_NULL(svcauth_text_get(NULL, &text, &len));
+    CHECK(made_text == UNTOUCHED);
+    OK(svcauth_client_registration(c, &made_text, NULL));
+    CHECK(made_text == NULL);
+    OK(svcauth_client_settings(c, &made_text, NULL));
+    IS_NULL(svcauth_text_get(made_text, NULL, &len));
+    IS_NULL(svcauth_text_get(made_text, &text, NULL));
+    OK(svcauth_text_free(made_text));
+    OK(svcauth_text_free(NULL));
     IS_NULL(svcauth_client_poll(NULL, 0, 0, &out, &until, NULL));
     IS_NULL(svcauth_client_poll(c, 0, 0, NULL, &until, NULL));
     IS_NULL(svcauth_client_poll(c, 0, 0, &out, NULL, NULL));
@@ -386,7 +444,7 @@ int main(void)
     IS_NULL(svcauth_output_get_text(task, 4, NULL, &len));
     IS_VALUE(svcauth_output_get_text(task, 0, &text, &len));
     IS_VALUE(svcauth_output_get_text(task, 99, &text, &len));
-    for (uint32_t which = 1; which <= 8; which++)
+    for (uint32_t which = 1; which <= 9; which++)
         row("text of a task that reads a secret", svcauth_output_get_text(task, which, &text, &len),
             which == SVCAUTH_OUTPUT_TEXT_SECRET ? SVCAUTH_RESULT_OK : SVCAUTH_RESULT_WRONG_KIND);
     IS_KIND(svcauth_output_send(task, &send_info));

@@ -27,6 +27,16 @@ static inline int is_text(const char *text, size_t len, const char *expected)
     return len == strlen(expected) && (len == 0 || memcmp(text, expected, len) == 0);
 }
 
+// Whether a text that came out has this part.
+static inline int has(const char *text, size_t len, const char *part)
+{
+    size_t size = strlen(part);
+    for (size_t at = 0; at + size <= len; at++)
+        if (memcmp(text + at, part, size) == 0)
+            return 1;
+    return 0;
+}
+
 #define CONFIG                                                                  \
     "{ \"endpoints\": { \"token\": \"https://issuer.example/oauth2/token\" },"  \
     "  \"client\": { \"credentials\": [ { \"client_id\": \"bss\","              \

@@ -91,6 +91,11 @@ static void check_request(const svcauth_output *output)
         }
     }
     CHECK(authorizations == 1);
+    const char *block;
+    size_t block_len;
+    OK(svcauth_output_get_text(output, SVCAUTH_OUTPUT_TEXT_HEADERS, &block, &block_len));
+    CHECK(has(block, block_len, "authorization: Basic YnNzOmh1c2g=\r\n"));
+    CHECK(has(block, block_len, "content-type: application/x-www-form-urlencoded\r\n"));
     const char *name, *value;
     size_t name_len, value_len;
     CHECK(svcauth_output_header(output, info.headers, &name, &name_len, &value, &value_len) ==
@@ -115,6 +120,17 @@ static svcauth_lease *answer_token(uint64_t now, const char *body)
     check_output_text(output, SVCAUTH_OUTPUT_TEXT_SUBJECT, "");
     svcauth_output_free(output);
     return lease;
+}
+
+static void check_made(svcauth_text *made, const char *part)
+{
+    const char *text;
+    size_t len;
+    OK(svcauth_text_get(made, &text, &len));
+    if (!has(text, len, part))
+        fprintf(stderr, "not in %.*s\n", (int)len, text);
+    CHECK(has(text, len, part));
+    OK(svcauth_text_free(made));
 }
 
 static void check_value(const svcauth_lease *lease, const char *expected)
@@ -148,6 +164,10 @@ int main(void)
     answer_secret(now);
     first = answer_token(now, "{\"access_token\":\"one\",\"token_type\":\"bearer\",\"expires_in\":3600}");
     check_value(first, "one");
+    const char *bearer;
+    size_t bearer_len;
+    OK(svcauth_lease_get_text(first, SVCAUTH_LEASE_TEXT_AUTHORIZATION, &bearer, &bearer_len));
+    CHECK(is_text(bearer, bearer_len, "Bearer one"));
     CHECK(next(now) == NULL);
 
     svcauth_lease_info info;
@@ -169,6 +189,28 @@ int main(void)
     svcauth_lease_release(lease);
     CHECK(next(now) == NULL);
 
+    // The audit trail.
+    svcauth_text *made;
+    OK(svcauth_decision_call_event(decision, first, TEXT("GET"), TEXT(URL "?secret=x"), 200, SVCAUTH_ATTEMPT_FIRST,
+                                   &made, NULL));
+    check_made(made, "{\"event\":\"call\",\"target\":\"smd\",\"method\":\"GET\",\"url\":\"" URL "\",\"status\":200,"
+                     "\"kind\":\"service\"");
+    OK(svcauth_decision_call_event(decision, NULL, TEXT("GET"), TEXT(URL), 0, SVCAUTH_ATTEMPT_SECOND, &made, NULL));
+    check_made(made, "\"retried\":true");
+    OK(svcauth_client_health(client, 0, &made, NULL));
+    check_made(made, "\"ready\":true");
+    OK(svcauth_client_settings(client, &made, NULL));
+    check_made(made, "\"targets\":[\"smd\"]");
+
+    // A user's own token goes along.
+    svcauth_decision *users;
+    const char *authorization;
+    size_t authorization_len;
+    OK(svcauth_client_decide(client, TEXT(URL), SVCAUTH_CALL_HAS_USER_TOKEN, TEXT("alice"), NULL, 0, &users, NULL));
+    OK(svcauth_decision_get_text(users, SVCAUTH_DECISION_TEXT_AUTHORIZATION, &authorization, &authorization_len));
+    CHECK(is_text(authorization, authorization_len, "Bearer alice"));
+    OK(svcauth_decision_free(users));
+
     // The called service refuses it: another one, and the call once more.
     svcauth_answered answered;
     OK(svcauth_client_answered(client, decision, 200, NULL, 0, SVCAUTH_REPLAY_POSSIBLE, &answered, NULL));
@@ -182,9 +224,13 @@ int main(void)
     OK(svcauth_client_answered(client, decision, 401, NULL, 0, SVCAUTH_REPLAY_POSSIBLE, &answered, NULL));
     CHECK(answered == SVCAUTH_ANSWERED_RETRY);
 
+    // What cannot be sent again is told to the client, and nobody waits.
     svcauth_rejection rejection;
     now += 20000;
-    OK(svcauth_client_reject(client, decision, info.id, now, WALL + now, &rejection, &lease, NULL));
+    OK(svcauth_client_reject(client, decision, info.id + 1, SVCAUTH_REPLAY_IMPOSSIBLE, now, WALL + now, &rejection, &lease,
+                             NULL));
+    CHECK(rejection == SVCAUTH_REJECTION_DELIVER && lease == NULL);
+    OK(svcauth_client_reject(client, decision, info.id, SVCAUTH_REPLAY_POSSIBLE, now, WALL + now, &rejection, &lease, NULL));
     CHECK(rejection == SVCAUTH_REJECTION_WAIT && lease == NULL);
     svcauth_output *output = expect(now, SVCAUTH_OUTPUT_KIND_LEASE);
     svcauth_lease_change_info change;
@@ -194,7 +240,7 @@ int main(void)
     svcauth_output_free(output);
     answer_secret(now);
     second = answer_token(now, "{\"access_token\":\"two\",\"token_type\":\"bearer\",\"expires_in\":3600}");
-    OK(svcauth_client_reject(client, decision, info.id, now, WALL + now, &rejection, &lease, NULL));
+    OK(svcauth_client_reject(client, decision, info.id, SVCAUTH_REPLAY_POSSIBLE, now, WALL + now, &rejection, &lease, NULL));
     CHECK(rejection == SVCAUTH_REJECTION_RETRY);
     check_value(lease, "two");
     svcauth_lease_release(lease);
