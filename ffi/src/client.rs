@@ -455,7 +455,6 @@ pub unsafe extern "C" fn svcauth_client_stats(
 ///
 /// cbindgen:ignore
 #[cfg(feature = "forced-panic")]
-#[cfg_attr(test, ffi_export(rename = "check_svcauth_client_force_panic"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_client_force_panic(
     client: *const Client,
