@@ -183,7 +183,23 @@ impl Calls {
         if url::ambiguity(parts.path).is_some() {
             return None;
         }
-        let path = parts.path.trim_end_matches('/');
+        let target = self.target_of(&parts, parts.path)?;
+        // Many servers take several slashes for one: what they then see must belong to the same target.
+        if parts.path.contains("//") {
+            let mut merged = String::with_capacity(parts.path.len());
+            for segment in parts.path.split('/').filter(|segment| !segment.is_empty()) {
+                merged.push('/');
+                merged.push_str(segment);
+            }
+            if self.target_of(&parts, &merged) != Some(target) {
+                return None;
+            }
+        }
+        Some(target)
+    }
+
+    fn target_of(&self, parts: &url::Parts<'_>, path: &str) -> Option<TargetId> {
+        let path = path.trim_end_matches('/');
         let own = |endpoint: &Endpoint| *endpoint.path == *path && parts.is_of(&endpoint.origin);
         if self.endpoints.iter().any(own) {
             return None;
@@ -204,10 +220,11 @@ impl Calls {
         let Some(target) = self.target(call.url) else {
             return Decision::Nothing;
         };
-        if call
-            .redirected_from
-            .is_some_and(|first| self.target(first) != Some(target))
-        {
+        // Nor may a redirect take the token off TLS.
+        let is_https = |url: &str| url::parts(url).is_some_and(|parts| parts.https);
+        if call.redirected_from.is_some_and(|first| {
+            self.target(first) != Some(target) || is_https(first) && !is_https(call.url)
+        }) {
             return Decision::Nothing;
         }
         let Some(rule) = self.targets.get(target.0) else {

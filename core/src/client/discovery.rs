@@ -188,7 +188,8 @@ fn usable(metadata: Metadata, config: &Config) -> Result<Metadata, Error> {
         Some(url) => Err(Error::new(
             Code::UntrustedEndpoint,
             format!(
-                "the metadata names {url}, which is not https; list its origin in insecure_http if that is meant"
+                "the metadata names {}, which is not https; list its origin in insecure_http if that is meant",
+                url.without_query()
             ),
         )),
     }

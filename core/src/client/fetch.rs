@@ -360,7 +360,7 @@ impl Fetch {
         self.version = version;
         let saved = match value {
             None => Saved::Spent,
-            Some(bytes) => match Saved::read(bytes.expose(), &key(job)) {
+            Some(bytes) => match Saved::read(bytes.expose(), &key(job), self.endpoint()) {
                 Ok(saved) => saved,
                 Err(error) => return fail(error),
             },
@@ -376,12 +376,16 @@ impl Fetch {
             None => self.stage = Stage::Source,
             Some(token) => {
                 self.refresh_token = Some(token);
-                let value = Saved::Spent.write().into();
+                let value = Saved::Spent.write(self.endpoint()).into();
                 self.stage =
                     Stage::Mark(store(StoreOperation::PutIf { version, value }, job, parts));
             }
         }
         None
+    }
+
+    fn endpoint(&self) -> &str {
+        self.endpoint.as_ref().map_or("", Url::as_str)
     }
 
     /// Only once the store says that the refresh token is spent may it be sent.
@@ -585,7 +589,7 @@ impl Fetch {
         let Some(message) = self.message(job, parts.config) else {
             return fail(mismatched());
         };
-        let (error, failure) = match outcome.into_response(message.endpoint.as_str()) {
+        let (error, failure) = match outcome.into_response(message.endpoint.without_query()) {
             Ok(response) => match message
                 .parse(&response)
                 .and_then(|answer| require_scopes(answer, job.target))
@@ -596,7 +600,9 @@ impl Fetch {
             Err((error, failure)) => (error, failure),
         };
         let error = match self.endpoint.as_ref() {
-            Some(endpoint) if error.member().is_none() => error.at(String::from(endpoint.as_str())),
+            Some(endpoint) if error.member().is_none() => {
+                error.at(String::from(endpoint.without_query()))
+            }
             _ => error,
         };
         match Reaction::to(&error) {
@@ -652,7 +658,7 @@ impl Fetch {
         };
         match (refresh_tokens(job), next) {
             (RefreshTokens::OneUse, Some(token)) => {
-                let value = Saved::Ready(token.clone()).write().into();
+                let value = Saved::Ready(token.clone()).write(self.endpoint()).into();
                 self.refresh_token = Some(token);
                 self.gain = Some(answer);
                 let operation = StoreOperation::PutIf {
@@ -759,7 +765,7 @@ impl Fetch {
         if refresh_tokens(job) == RefreshTokens::OneUse {
             match (&self.refresh_token, delivery) {
                 (Some(token), Delivery::NotTaken) => {
-                    let value = Saved::Ready(token.clone()).write().into();
+                    let value = Saved::Ready(token.clone()).write(self.endpoint()).into();
                     let operation = StoreOperation::PutIf {
                         version: self.version,
                         value,

@@ -29,7 +29,8 @@ impl RefreshToken {
 }
 
 impl Saved {
-    pub(crate) fn write(&self) -> Vec<u8> {
+    /// The record, with the token endpoint whose token it is.
+    pub(crate) fn write(&self, endpoint: &str) -> Vec<u8> {
         let mut object = Object::new();
         object.insert("format", Value::from(1u64));
         match self {
@@ -38,6 +39,7 @@ impl Saved {
             }
             Saved::Ready(token) => {
                 object.insert("state", Value::from("ready"));
+                object.insert("endpoint", Value::from(endpoint));
                 object.insert("refresh_token", Value::from(token.value.expose()));
                 if let Some(at) = token.expires_at {
                     object.insert("expires_at", Value::from(at / 1000));
@@ -47,7 +49,8 @@ impl Saved {
         Value::Object(object).to_json().into_bytes()
     }
 
-    pub(crate) fn read(bytes: &[u8], key: &str) -> Result<Saved, Error> {
+    /// Reads a record. A token that another server gave counts as spent: it must not be sent to this one.
+    pub(crate) fn read(bytes: &[u8], key: &str, endpoint: &str) -> Result<Saved, Error> {
         let corrupt = |why: String| {
             Error::new(
                 Code::StoreCorrupt,
@@ -64,6 +67,7 @@ impl Saved {
         let text = |name: &str| object.get(name).and_then(Value::as_str);
         match (text("state"), text("refresh_token")) {
             (Some("spent"), _) => Ok(Saved::Spent),
+            (Some("ready"), Some(_)) if text("endpoint") != Some(endpoint) => Ok(Saved::Spent),
             (Some("ready"), Some(value)) => Ok(Saved::Ready(RefreshToken {
                 value: Secret::from(value),
                 expires_at: object

@@ -231,7 +231,13 @@ impl Registration {
                 let renew_at = self.saved.as_ref().and_then(Record::renew_at)?;
                 let wait = renew_at.saturating_sub(io.now.wall_ms);
                 let retry_at = self.failed.as_ref().map_or(0, |(_, retry_at)| *retry_at);
-                Some((io.now.mono_ms + wait).max(self.renew_after).max(retry_at))
+                Some(
+                    io.now
+                        .mono_ms
+                        .saturating_add(wait)
+                        .max(self.renew_after)
+                        .max(retry_at),
+                )
             }
             _ => None,
         }
@@ -413,7 +419,7 @@ impl Registration {
             return Err(mismatched());
         };
         let response = outcome
-            .into_response(endpoint.as_str())
+            .into_response(endpoint.without_query())
             .map_err(|(error, _)| error)?;
         let allowed_origins = &parts.config.allowed_registration_origins;
         let now = parts.io.now.wall_ms;

@@ -1,0 +1,233 @@
+//! Attempts to lead the state machine astray.
+
+use serde_json::json;
+use svcauth_core::{
+    Client, Config, Now,
+    client::{
+        Call, Capabilities, Decision, Outcome, Output, SendFailure, State, StoreOperation, Subject,
+        TaskKind,
+    },
+    wire::Response,
+};
+
+const WALL: u64 = 1_795_400_000_000;
+
+fn config(document: serde_json::Value) -> Config {
+    Config::from_json(document.to_string().as_bytes()).unwrap()
+}
+
+fn capabilities() -> Capabilities {
+    let mut all = Capabilities::none();
+    all.durable_store = true;
+    all
+}
+
+fn answer(body: serde_json::Value) -> Outcome {
+    Outcome::Response(Response {
+        status: 200,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: body.to_string().into_bytes().into(),
+    })
+}
+
+/// Answers tasks until idle; store is one record map.
+struct World {
+    store: std::collections::BTreeMap<String, (Vec<u8>, u64)>,
+    sent: Vec<(String, String)>,
+}
+
+impl World {
+    fn new() -> World {
+        World {
+            store: Default::default(),
+            sent: vec![],
+        }
+    }
+    fn run(&mut self, client: &mut Client, now: Now, reply: &dyn Fn(&str, &str) -> Outcome) {
+        loop {
+            match client.poll(now) {
+                Output::Task(task) => {
+                    let outcome = match task.kind {
+                        TaskKind::Send { request, .. } => {
+                            let body = String::from_utf8(request.body.expose().to_vec()).unwrap();
+                            self.sent.push((request.url.clone(), body.clone()));
+                            reply(&request.url, &body)
+                        }
+                        TaskKind::Store { key, operation } => match operation {
+                            StoreOperation::Get => match self.store.get(&key) {
+                                Some((v, n)) => Outcome::Record {
+                                    value: Some(v.clone().into()),
+                                    version: *n,
+                                },
+                                None => Outcome::Record {
+                                    value: None,
+                                    version: 0,
+                                },
+                            },
+                            StoreOperation::PutIf { version, value } => {
+                                let have = self.store.get(&key).map_or(0, |(_, n)| *n);
+                                if have != version {
+                                    Outcome::Conflict
+                                } else {
+                                    self.store.insert(key, (value.expose().to_vec(), have + 1));
+                                    Outcome::Stored { version: have + 1 }
+                                }
+                            }
+                            StoreOperation::Lock { .. } => Outcome::Locked { fence: 1 },
+                            _ => Outcome::Done,
+                        },
+                        TaskKind::Random { bytes } => Outcome::Bytes(vec![7; bytes].into()),
+                        _ => Outcome::Unsupported,
+                    };
+                    client.complete(task.id, outcome, now);
+                }
+                Output::Idle { .. } => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn exchanging(issuer: &str) -> Config {
+    config(json!({
+        "endpoints": { "token": format!("{issuer}/token") },
+        "client": { "auth": "none" },
+        "store": { "file": "/x" },
+        "targets": { "smd": { "urls": ["https://smd.example/"], "grant": {
+            "type": "token_exchange", "subject_token": { "value": "bootstrap-of-this-issuer" },
+            "subject_token_type": "urn:x:y", "refresh_tokens": "one_use" } } }
+    }))
+}
+
+/// The service moves to another issuer, or two services share one state file: the refresh token of the first
+/// server must not be sent to the second.
+#[test]
+fn a_refresh_token_goes_only_to_the_server_that_gave_it() {
+    let now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let mut world = World::new();
+    let reply = |_: &str, _: &str| {
+        answer(
+            json!({"access_token": "t", "token_type": "bearer", "expires_in": 60, "refresh_token": "refresh-of-good"}),
+        )
+    };
+    let mut good = Client::new(exchanging("https://good.example"), capabilities(), 1, now).unwrap();
+    let smd = good.target("smd").unwrap();
+    good.token(smd, Subject::Service, now);
+    world.run(&mut good, now, &reply);
+    let mut other =
+        Client::new(exchanging("https://other.example"), capabilities(), 1, now).unwrap();
+    other.token(smd, Subject::Service, now);
+    world.run(&mut other, now, &reply);
+    let leaked: Vec<_> = world
+        .sent
+        .iter()
+        .filter(|(url, body)| url.contains("other") && body.contains("refresh-of-good"))
+        .collect();
+    assert!(leaked.is_empty(), "{leaked:?}");
+}
+
+/// A board without a clock, up for two days, and a server that says when the secret ends.
+#[test]
+fn the_end_of_a_secret_overflows_nothing() {
+    let now = Now {
+        mono_ms: 2 * 86_400_000,
+        wall_ms: 0,
+    };
+    let mut client = Client::new(config(json!({
+        "endpoints": { "token": "https://h.example/token", "registration": "https://h.example/register" },
+        "client": { "registration": { "metadata": {} } },
+        "store": { "file": "/x" },
+        "targets": { "smd": { "urls": ["https://smd.example/"] } }
+    })), capabilities(), 1, now).unwrap();
+    let smd = client.target("smd").unwrap();
+    client.token(smd, Subject::Service, now);
+    World::new().run(&mut client, now, &|url, _| if url.ends_with("register") {
+        answer(json!({"client_id": "bss", "client_secret": "s", "client_secret_expires_at": u64::MAX}))
+    } else {
+        answer(json!({"access_token": "t", "token_type": "bearer", "expires_in": 60}))
+    });
+    assert!(matches!(
+        client.token(smd, Subject::Service, now),
+        State::Ready(_)
+    ));
+}
+
+#[test]
+fn the_query_of_an_endpoint_is_in_no_error() {
+    let now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let mut client = Client::new(config(json!({
+        "endpoints": { "token": "https://h.example/token?subscription-key=planted" },
+        "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": "s" } }] },
+        "targets": { "smd": { "urls": ["https://smd.example/"] } }
+    })), capabilities(), 1, now).unwrap();
+    let smd = client.target("smd").unwrap();
+    for outcome in [
+        Outcome::SendFailed {
+            failure: SendFailure::Broken,
+            detail: String::new(),
+        },
+        Outcome::Response(Response {
+            status: 500,
+            ..Response::default()
+        }),
+    ] {
+        client.token(smd, Subject::Service, now);
+        let mut seen = String::new();
+        loop {
+            match client.poll(now) {
+                Output::Task(task) => {
+                    client.complete(task.id, outcome.clone(), now);
+                }
+                Output::Idle { .. } => break,
+                output => seen += &format!("{output:?}\n"),
+            }
+        }
+        assert!(!seen.contains("planted"), "{seen}");
+    }
+}
+
+#[test]
+fn a_redirect_from_https_to_http_brings_no_token() {
+    let client = Client::new(config(json!({
+        "endpoints": { "token": "https://h.example/token" },
+        "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": "s" } }] },
+        "targets": { "smd": { "urls": ["https://smd.example/hsm", "http://localhost:27779/hsm"] } }
+    })), capabilities(), 1, Now::default()).unwrap();
+    let calls = client.calls();
+    let decision = calls.decide(&Call {
+        url: "http://localhost:27779/hsm/v2",
+        redirected_from: Some("https://smd.example/hsm/v2"),
+        ..Call::default()
+    });
+    assert!(matches!(decision, Decision::Nothing), "{decision:?}");
+}
+
+/// Servers merge slashes; nginx does unless told not to.
+#[test]
+fn an_empty_segment_does_not_lead_around_a_longer_prefix_or_an_endpoint() {
+    let client = Client::new(config(json!({
+        "endpoints": { "token": "https://g.example/hsm/v2/oauth/token" },
+        "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": "s" } }] },
+        "targets": {
+            "smd": { "urls": ["https://g.example/hsm/v2"] },
+            "inventory": { "urls": ["https://g.example/hsm/v2/Inventory"], "user_token": "never" } }
+    })), capabilities(), 1, Now::default()).unwrap();
+    let calls = client.calls();
+    let target = |url: &str| {
+        calls.target(url).map_or("", |t| {
+            if calls.target_name(t) == "smd" {
+                "smd"
+            } else {
+                "inventory"
+            }
+        })
+    };
+    assert_ne!(target("https://g.example/hsm/v2//Inventory/x"), "smd");
+    assert_eq!(target("https://g.example/hsm/v2//oauth/token"), "");
+}
