@@ -17,10 +17,12 @@ use std::{
 use svcauth::{
     Client,
     core::{
-        client::{Outcome, StoreOperation},
+        Now,
+        client::{Capabilities, Outcome, StoreOperation},
         config::SecretReference,
     },
     host::{secrets::Secrets, store::FileStore},
+    ureq,
 };
 use svcauth_lab::LabConfig;
 
@@ -100,6 +102,120 @@ fn a_service_whose_401_never_ends_does_not_hold_up_the_second_attempt() {
     );
     let status = in_time(move || client.agent().get(&service).call().unwrap().status());
     assert_eq!(status, 200);
+}
+
+/// The core decides by the text of a URL, ureq connects to what the http crate reads in it.
+#[test]
+fn a_url_that_gets_a_token_is_the_same_for_those_who_connect() {
+    const PARTS: [&str; 44] = [
+        "http",
+        "https",
+        "HTTP",
+        "://",
+        ":",
+        "/",
+        "//",
+        "\\",
+        "@",
+        "?",
+        "#",
+        "smd.example",
+        "SMD.example",
+        "evil.example",
+        ".",
+        "..",
+        ";",
+        "%2e",
+        "%2F",
+        "%5c",
+        "%00",
+        "%",
+        "%25",
+        "[::1]",
+        "[",
+        "]",
+        "127.0.0.1",
+        "127.1",
+        "0x7f000001",
+        ":80",
+        ":443",
+        ":0080",
+        ":27779",
+        ":",
+        "user",
+        "\t",
+        "\n",
+        " ",
+        "\u{e9}",
+        "|",
+        "hsm",
+        "/hsm/v2",
+        "a",
+        "*",
+    ];
+    let config = config(&json!({
+        "client": { "static_token": { "value": "token" } },
+        "targets": { "smd": { "urls": [
+            "https://smd.example/hsm/v2", "http://127.0.0.1:27779", "http://[::1]/hsm",
+        ] } },
+    }));
+    let client =
+        svcauth::core::Client::new(config, Capabilities::none(), 1, Now::default()).unwrap();
+    let calls = client.calls();
+    let mut random = 7u64;
+    let mut next = |most: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) as usize % most
+    };
+    let mut matched = 0;
+    for _ in 0..300_000 {
+        let bases = [
+            "https://smd.example/hsm/v2",
+            "http://127.0.0.1:27779/",
+            "http://[::1]/hsm",
+            "",
+        ];
+        let mut text = bases[next(bases.len())].to_owned();
+        for _ in 0..=next(3) {
+            let part = PARTS[next(PARTS.len())];
+            let mut at = match next(3) {
+                0 => next(text.len() + 1),
+                _ => text.len(),
+            };
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            text.insert_str(at, part);
+        }
+        if calls.target(&text).is_none() {
+            continue;
+        }
+        let Ok(uri) = text.parse::<ureq::http::Uri>() else {
+            continue;
+        };
+        matched += 1;
+        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        });
+        let host = uri.host().unwrap().to_ascii_lowercase();
+        let origin = (uri.scheme_str().unwrap(), host.as_str(), port);
+        let prefix = match origin {
+            ("https", "smd.example", 443) => "/hsm/v2",
+            ("http", "127.0.0.1", 27779) => "/",
+            ("http", "[::1]", 80) => "/hsm",
+            _ => panic!("{text:?} is connected to at {origin:?}"),
+        };
+        assert!(uri.path().starts_with(prefix), "{text:?}");
+        assert!(!uri.authority().unwrap().as_str().contains('@'), "{text:?}");
+        assert!(
+            uri.path().split('/').all(|segment| segment != ".."),
+            "{text:?}"
+        );
+    }
+    assert!(matched > 10_000, "{matched}");
 }
 
 /// The proxy for https would see all that goes over http, the token included.

@@ -1,7 +1,9 @@
 //! What the command is for.
 
 use crate::stage::Stage;
-use serde_json::json;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use serde_json::{Value, json};
+use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 use svcauth_lab::{Endpoint, Fault, Service};
@@ -110,6 +112,31 @@ fn a_registration_is_updated_deleted_and_forgotten() {
         "forgotten"
     );
     assert_eq!(stage.saved()["registration"], json!(null));
+}
+
+#[test]
+fn the_query_of_a_management_uri_is_not_shown() {
+    let stage = Stage::new();
+    stage.configure_registration(json!({}));
+    stage.run(&["register"]).ok();
+    let path = stage.directory.join("state.json");
+    let mut state: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let value = &mut state["records"]["registration"]["value"];
+    let record = Base64UrlUnpadded::decode_vec(value.as_str().unwrap()).unwrap();
+    let mut record: Value = serde_json::from_slice(&record).unwrap();
+    record["registration"]["registration_client_uri"] =
+        json!("http://127.0.0.1:1/oauth2/register/bss?key=planted-in-a-query");
+    *value = json!(Base64UrlUnpadded::encode_string(
+        record.to_string().as_bytes()
+    ));
+    stage.write("state.json", &state.to_string());
+    stage.plant("planted-in-a-query");
+    let run = stage.run(&["register", "--delete"]);
+    assert!(
+        run.stderr
+            .contains("http://127.0.0.1:1/oauth2/register/bss"),
+        "{run:?}"
+    );
 }
 
 #[test]
