@@ -70,28 +70,33 @@ impl Registration {
     /// # Errors
     /// As [`AuthorizationRequest`]'s.
     pub fn authorization_request(&self, endpoint: &Url, state: &str) -> Result<Request, Error> {
-        let first = |name: &str| {
-            let values = self.metadata.get(name).and_then(Value::as_array)?;
-            values.first().and_then(Value::as_str)
-        };
-        let scope = self.metadata.get("scope").and_then(Value::as_str);
-        let scopes: Vec<String> = scope
-            .unwrap_or_default()
-            .split(' ')
-            .filter(|scope| !scope.is_empty())
-            .map(String::from)
-            .collect();
         AuthorizationRequest {
             endpoint,
             registration_access_token: self.registration_access_token.as_ref(),
             client_id: &self.client_id,
             client_secret: self.client_secret.as_ref(),
-            redirect_uri: first("redirect_uris"),
-            scopes: &scopes,
-            response_type: first("response_types").unwrap_or("token"),
+            redirect_uri: self.first("redirect_uris"),
+            scopes: &self.scopes(),
+            response_type: self.first("response_types").unwrap_or("token"),
             state,
         }
         .request()
+    }
+
+    /// The first text of a list in the metadata.
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        let values = self.metadata.get(name).and_then(Value::as_array)?;
+        values.first().and_then(Value::as_str)
+    }
+
+    /// The scopes that the client is registered for.
+    pub(super) fn scopes(&self) -> Vec<String> {
+        let scope = self.metadata.get("scope").and_then(Value::as_str);
+        let words = scope.unwrap_or_default().split(' ');
+        words
+            .filter(|word| !word.is_empty())
+            .map(String::from)
+            .collect()
     }
 
     /// Reads the response to [`Self::authorization_request`]; no secret of this registration is in its errors.

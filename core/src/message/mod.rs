@@ -1,12 +1,14 @@
 //! The messages, one file each: a struct that builds its request and parses the answer.
 //!
-//! Each implements [`Exchange`]; nothing here sends anything.
+//! Each implements [`Exchange`]; nothing here sends anything. [`named`] has them all by name, as JSON.
 
 mod authentication;
 mod authorization;
 mod clean;
 mod failure;
+pub(crate) mod members;
 mod metadata;
+pub mod named;
 mod registration;
 mod token;
 

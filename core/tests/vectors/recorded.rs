@@ -1,4 +1,5 @@
 use super::{directory, ran, tell};
+use serde_json::{Value, json};
 use std::{fs, path::Path};
 use svcauth_core::{
     Client, Config, Error, Exchange, Now, Secret,
@@ -6,7 +7,7 @@ use svcauth_core::{
     message::{
         AuthorizationRequest, ClientAuthentication, DeleteRegistration, MetadataDocument,
         MetadataRequest, ReadRegistration, Registration, RegistrationRequest, TokenGrant,
-        TokenRequest, TokenRules, UpdateRegistration,
+        TokenRequest, TokenRules, UpdateRegistration, named,
     },
     wire::{Origin, Response, Url, json::Object},
 };
@@ -318,9 +319,48 @@ fn a_registration_at_hydra_keeps_its_secret_through_reading_updating_and_deletin
     };
     assert_eq!(sent.request().unwrap().url, deleted.url.as_str());
     sent.parse(&deleted.response).unwrap();
+    life_by_name(
+        &created,
+        [&read.response, &updated.response, &deleted.response],
+    );
     let gone = recorded("40b-register-get-after-delete.txt").response;
     assert_eq!(sent.parse(&gone).unwrap_err().status(), Some(401));
     ran("recorded/hydra, one registration's life", 5, 5);
+}
+
+/// The same life through messages by name, each fed with what the one before answered.
+fn life_by_name(created: &Recorded, [read, updated, deleted]: [&Response; 3]) {
+    let turn = |name: &str, parameters: Value, response: &Response| -> Value {
+        let exchange = named::exchange(name, parameters.to_string().as_bytes()).unwrap();
+        exchange.request().unwrap();
+        let json = exchange.parse(response).unwrap();
+        serde_json::from_str(json.expose()).unwrap()
+    };
+    let first = turn(
+        "register",
+        json!({ "endpoint": created.url.as_str() }),
+        &created.response,
+    );
+    let second = turn(
+        "read_registration",
+        json!({ "registration": first["registration"] }),
+        read,
+    );
+    let secret = &first["registration"]["client_secret"];
+    assert!(secret.is_string() && second["registration"]["client_secret"] == *secret);
+    let parameters =
+        json!({ "registration": second["registration"], "metadata": { "client_name": "bss2" } });
+    let third = turn("update_registration", parameters, updated);
+    assert_eq!(third["registration"]["client_name"], "bss2");
+    assert_eq!(third["registration"]["client_secret"], *secret);
+    let token = |answer: &Value| answer["registration"]["registration_access_token"].clone();
+    assert!(token(&third).is_string() && token(&third) != token(&first));
+    let last = turn(
+        "delete_registration",
+        json!({ "registration": third["registration"] }),
+        deleted,
+    );
+    assert_eq!(last, json!({}));
 }
 
 #[test]
@@ -356,14 +396,31 @@ fn said(recorded: &Recorded) -> Option<String> {
         (_, path) if path.ends_with("/rotate") => return None,
         ("DELETE", path) if is_registration(path) => {
             let registration = Registration::default();
-            DeleteRegistration {
+            let typed = DeleteRegistration {
                 registration: &registration,
             }
-            .parse(response)
-            .map(|()| "deleted".into())
+            .parse(response);
+            let parameters = json!({ "registration": { "client_id": "any" } });
+            by_name("delete_registration", parameters, response, &typed);
+            typed.map(|()| "deleted".into())
         }
         (_, path) if is_registration(path) => {
-            register(url, &[], response).map(|registration| registration_in_short(&registration))
+            let typed = register(url, &[], response);
+            let told = by_name(
+                "register",
+                json!({ "endpoint": url.as_str() }),
+                response,
+                &typed,
+            );
+            if let Ok(registration) = &typed {
+                let whole: Value = serde_json::from_str(&registration.to_json().to_json()).unwrap();
+                assert_eq!(told["registration"], whole);
+                assert_eq!(
+                    told.get("refused_uri").is_some(),
+                    registration.refused_uri.is_some()
+                );
+            }
+            typed.map(|registration| registration_in_short(&registration))
         }
         _ => return None,
     };
@@ -371,6 +428,24 @@ fn said(recorded: &Recorded) -> Option<String> {
         Some(oauth) => format!("{} {}", error.code(), oauth.error),
         None => error.code().to_string(),
     }))
+}
+
+/// A message by its name reads an answer as the message itself does; the answer as JSON.
+fn by_name<T>(
+    name: &str,
+    parameters: Value,
+    response: &Response,
+    typed: &Result<T, Error>,
+) -> Value {
+    let exchange = named::exchange(name, parameters.to_string().as_bytes()).unwrap();
+    match (exchange.parse(response), typed) {
+        (Ok(json), Ok(_)) => serde_json::from_str(json.expose()).unwrap(),
+        (Err(error), Err(typed)) => {
+            assert_eq!(&error, typed);
+            Value::Null
+        }
+        (by_name, _) => panic!("{name}: by name {by_name:?}"),
+    }
 }
 
 fn is_registration(path: &str) -> bool {
@@ -388,7 +463,17 @@ fn token(url: &Url, response: &Response) -> Result<String, Error> {
         parameters: &[],
         rules: TokenRules::default(),
     }
-    .parse(response)?;
+    .parse(response);
+    let parameters = json!({ "endpoint": url.as_str(), "auth": "none" });
+    let told = by_name("token", parameters, response, &answer);
+    let answer = answer?;
+    assert_eq!(told["access_token"], answer.access_token.expose());
+    assert_eq!(told["expires_in"], json!(answer.expires_in));
+    let refresh_token = answer.refresh_token.as_ref().map(Secret::expose);
+    assert_eq!(
+        told.get("refresh_token").and_then(Value::as_str),
+        refresh_token
+    );
     assert!(!answer.content_type_mismatch);
     // TokenSmith's answers all bring the next refresh token, the others' none.
     assert_eq!(
@@ -413,7 +498,17 @@ fn authorization(url: &Url, response: &Response) -> Result<String, Error> {
         response_type: "token",
         state: "12345678910",
     }
-    .parse(response)?;
+    .parse(response);
+    let parameters = json!({
+        "endpoint": url.as_str(), "client_id": "00d38fce-4d9f-4100-bc0c-bfb9acc79afa",
+        "client_secret": "xJDStbVK-0oA893n1~Ix58wMCd", "redirect_uri": "http://hydra:5555/callback",
+        "state": "12345678910"
+    });
+    let told = by_name("authorize", parameters, response, &answer);
+    let answer = answer?;
+    assert_eq!(told["kind"], answer.kind());
+    let error = answer.error().map(|error| error.error.as_str());
+    assert_eq!(told["error"]["error"].as_str(), error);
     let printed = format!("{answer:?}");
     assert!(!printed.contains("login_challenge"), "{printed}");
     let error = answer.error().map(|error| error.error.as_str());
@@ -430,7 +525,20 @@ fn metadata(url: &Url, response: &Response) -> Result<String, Error> {
         issuer: &issuer,
         document: MetadataDocument::Openid,
     }
-    .parse(response)?;
+    .parse(response);
+    let told = by_name(
+        "metadata",
+        json!({ "issuer": issuer.as_str() }),
+        response,
+        &metadata,
+    );
+    let metadata = metadata?;
+    let endpoint = metadata.token_endpoint.as_ref().map(Url::as_str);
+    assert_eq!(told["token_endpoint"].as_str(), endpoint);
+    assert_eq!(
+        told["scopes_supported"].is_array(),
+        metadata.extra.get("scopes_supported").is_some()
+    );
     Ok(format!(
         "metadata {}",
         metadata.token_endpoint.unwrap().path()

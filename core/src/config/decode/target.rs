@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Error,
+    message::members::{resource, scopes, texts, token_type},
     wire::{
         Method, Url,
         json::{Field, Members, nearest},
@@ -14,7 +15,6 @@ use crate::{
     },
 };
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
-use iri_string::types::UriAbsoluteStr;
 
 /// What a token request says about the token; without a request of its own a target has no use for them.
 const REQUEST: [&str; 6] = [
@@ -167,51 +167,6 @@ fn prefix_problem(url: &Url) -> Option<&'static str> {
     url::ambiguity(url.path())
 }
 
-fn scopes(field: &Field<'_>) -> Result<Vec<String>, Error> {
-    let mut scopes = vec![];
-    for item in field.items("a list such as [\"read\", \"write\"]")? {
-        let scope = item.text("a scope such as \"read\"")?.unwrap_or_default();
-        if scope.contains(' ') {
-            return Err(item.error("holds a space: write each scope as an item of its own"));
-        }
-        if !scope
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-        {
-            return Err(item.error(
-                "holds a character that no scope may have (RFC 6749 section 3.3): a quote, a backslash or a non-ASCII letter",
-            ));
-        }
-        if scopes.iter().any(|known| known == scope) {
-            return Err(item.error("stands here twice: remove one"));
-        }
-        scopes.push(scope.to_owned());
-    }
-    Ok(scopes)
-}
-
-fn resource(field: &Field<'_>) -> Result<Vec<String>, Error> {
-    let mut resources = vec![];
-    for item in field.items("a list such as [\"https://smd.example\"]")? {
-        let resource = item.text("an absolute URI")?.unwrap_or_default();
-        if UriAbsoluteStr::new(resource).is_err() {
-            return Err(item.error(
-                "not an absolute URI without fragment (RFC 8707 section 2): write it like \"https://smd.example\"",
-            ));
-        }
-        resources.push(resource.to_owned());
-    }
-    Ok(resources)
-}
-
-fn texts(field: &Field<'_>, list: &str, item: &str) -> Result<Vec<String>, Error> {
-    field
-        .items(list)?
-        .iter()
-        .map(|field| Ok(field.text(item)?.unwrap_or_default().to_owned()))
-        .collect()
-}
-
 fn parameters(field: &Field<'_>) -> Result<Vec<(String, String)>, Error> {
     let mut parameters = vec![];
     for (name, value) in field.entries("an object such as {\"tenant\": \"blue\"}")? {
@@ -320,18 +275,6 @@ fn token_exchange(field: &Field<'_>) -> Result<Grant, Error> {
             ("ignore", RefreshTokens::Ignore),
         ])?,
     })
-}
-
-fn token_type(field: &Field<'_>) -> Result<Option<String>, Error> {
-    let Some(text) = field.text("a URI such as \"urn:ietf:params:oauth:token-type:jwt\"")? else {
-        return Ok(None);
-    };
-    if UriAbsoluteStr::new(text).is_err() {
-        return Err(field.error(
-            "not a URI: write the whole identifier, such as \"urn:ietf:params:oauth:token-type:jwt\"",
-        ));
-    }
-    Ok(Some(text.to_owned()))
 }
 
 fn is_name_byte(byte: u8) -> bool {

@@ -88,15 +88,13 @@ impl UpdateRegistration<'_> {
     fn document(&self) -> Object {
         let mut document = Object::new();
         document.insert("client_id", self.registration.client_id.as_str());
-        let kept = self
-            .registration
-            .metadata
-            .iter()
-            .filter(|(_, value)| !value.is_null());
-        for (name, value) in kept.chain(self.metadata.iter().flat_map(|metadata| metadata.iter())) {
-            if !NEVER_SENT_BACK.contains(&name) && name != "client_id" {
-                document.insert(name, value.clone());
-            }
+        let is_sent = |name: &str| name != "client_id" && !NEVER_SENT_BACK.contains(&name);
+        let mut kept = self.registration.metadata.clone();
+        kept.retain(|name, value| is_sent(name) && !value.is_null());
+        document.append(kept);
+        let changed = self.metadata.iter().flat_map(|metadata| metadata.iter());
+        for (name, value) in changed.filter(|(name, _)| is_sent(name)) {
+            document.insert(name, value.clone());
         }
         document
     }

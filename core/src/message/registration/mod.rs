@@ -133,9 +133,7 @@ impl Registration {
         if let Some(uri) = &self.registration_client_uri {
             object.insert("registration_client_uri", uri.as_str());
         }
-        for (name, value) in self.metadata.iter() {
-            object.insert(name, value.clone());
-        }
+        object.append(self.metadata.clone());
         object
     }
 

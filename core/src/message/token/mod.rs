@@ -295,7 +295,7 @@ fn plain(name: &'static str, value: &'static str) -> Header {
 }
 
 /// A parameter that appears twice makes the request invalid (RFC 6749 section 3.2).
-fn is_reserved(name: &str) -> bool {
+pub(super) fn is_reserved(name: &str) -> bool {
     matches!(
         name,
         "grant_type"

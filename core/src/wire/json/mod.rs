@@ -15,6 +15,7 @@ use core::fmt;
 pub(crate) use field::{Field, Members, error_at, join, nearest};
 pub(crate) use read::members;
 pub use read::{MAX_BYTES, MAX_DEPTH, parse, parse_object};
+pub(crate) use write::to_value;
 
 /// A JSON value. Texts are wiped when dropped, and [`fmt::Debug`] prints none of them.
 #[derive(Clone, PartialEq)]
@@ -220,6 +221,20 @@ impl Object {
                 None
             }
         }
+    }
+
+    /// Adds the members of another object, except those whose name stands here already.
+    pub(crate) fn append(&mut self, others: Object) {
+        let own = self.members.len();
+        for (name, value) in others {
+            if !self.members[..own].iter().any(|(known, _)| *known == name) {
+                self.members.push((name, value));
+            }
+        }
+    }
+
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str, &Value) -> bool) {
+        self.members.retain(|(name, value)| keep(name, value));
     }
 
     /// Takes a member out.

@@ -55,6 +55,12 @@ impl Serialize for Number {
     }
 }
 
+/// Something without secrets as a JSON value.
+pub(crate) fn to_value(of: &impl Serialize) -> Value {
+    let text = serde_json::to_vec(of).unwrap_or_default();
+    super::parse(&text).unwrap_or(Value::Null)
+}
+
 fn value(out: &mut Buffer, value_: &Value) {
     match value_ {
         Value::Null => out.push_str("null"),
