@@ -1,0 +1,3 @@
+module github.com/openchami/svcauth-go
+
+go 1.24
