@@ -1,0 +1,461 @@
+//go:build !svcauth_cgo
+
+// Package wasm is the engine that needs no C: libsvcauth compiled to wasm and translated to Go.
+package wasm
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/openchami/svcauth-go/internal/engine"
+)
+
+// Library is the engine.
+var Library engine.Library = library{}
+
+type library struct{}
+
+func (library) Name() string { return "wasm" }
+
+func (library) Versions() (string, uint32) {
+	i := newInstance()
+	i.Xsvcauth_version(i.slot(textSlot), i.slot(lenSlot))
+	return string(i.bytes(textSlot, lenSlot)), uint32(i.Xsvcauth_abi_version())
+}
+
+func (library) New(config []byte, capabilities uint32, seed uint64, now engine.Now) (made engine.Client, err error) {
+	c := &client{}
+	defer c.leave(&err)
+	c.mutex.Lock()
+	c.instance = newInstance()
+	c.room(len(config))
+	p, n := put(c.instance, config)
+	result := c.Xsvcauth_client_new(p, n, int32(capabilities), int64(seed), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot))
+	if result != 0 {
+		return nil, c.failed(result)
+	}
+	c.handle = int32(c.u32(outSlot))
+	return c, nil
+}
+
+// client has an instance of its own, so that a panic ends this client and no other.
+type client struct {
+	mutex sync.Mutex
+	*instance
+	handle int32
+	ended  *engine.Failure // why the client can only be freed
+}
+
+// enter begins a call with texts of so many bytes in all.
+func (c *client) enter(input int) error {
+	c.mutex.Lock()
+	if c.ended != nil {
+		return c.ended
+	}
+	c.room(input)
+	return nil
+}
+
+// leave ends a call; a trap becomes a failure. To be deferred.
+func (c *client) leave(err *error) {
+	defer c.mutex.Unlock()
+	if trap := recover(); trap != nil {
+		c.ended = engine.Panic(c.place())
+		c.end()
+		*err = c.ended
+		return
+	}
+	if c.ended == nil {
+		c.tidy()
+	}
+}
+
+// place tells where the library panicked; what the trap itself says may hold anything.
+func (c *client) place() (place string) {
+	defer func() { _ = recover() }()
+	if c.instance != nil && c.panicText != 0 {
+		place = c.cString(c.panicText)
+	}
+	return place
+}
+
+func (c *client) end() {
+	if c.instance != nil {
+		c.wipe()
+		c.instance = nil
+	}
+}
+
+func (c *client) Free() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.ended == nil {
+		c.ended = engine.Unnamed(108)
+		c.ended.Code, c.ended.Display = "closed", "closed: the client was closed"
+		c.end()
+	}
+}
+
+func (c *client) Target(name string) (target uint32, err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(name)); err != nil {
+		return 0, err
+	}
+	p, n := put(c.instance, name)
+	if result := c.Xsvcauth_client_target(c.handle, p, n, c.slot(wordSlot), c.slot(errorSlot)); result != 0 {
+		return 0, c.failed(result)
+	}
+	return c.u32(wordSlot), nil
+}
+
+func (c *client) Token(target uint32, now engine.Now) (lease *engine.Lease, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return nil, err
+	}
+	result := c.Xsvcauth_client_token(c.handle, int32(target), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	if result != 0 {
+		return nil, c.failed(result)
+	}
+	return c.lease(c.u32(outSlot)), nil
+}
+
+// decide leaves a decision to be freed.
+func (c *client) decide(call *engine.Call) (int32, error) {
+	u, ulen := put(c.instance, call.URL)
+	t, tlen := put(c.instance, call.UserToken)
+	f, flen := put(c.instance, call.RedirectedFrom)
+	if result := c.Xsvcauth_client_decide(c.handle, u, ulen, int32(call.Flags), t, tlen, f, flen, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+		return 0, c.failed(result)
+	}
+	return int32(c.u32(outSlot)), nil
+}
+
+func size(call *engine.Call) int {
+	return len(call.URL) + len(call.UserToken) + len(call.RedirectedFrom)
+}
+
+func (c *client) Decide(call *engine.Call) (decision engine.Decision, err error) {
+	defer c.leave(&err)
+	if err := c.enter(size(call)); err != nil {
+		return decision, err
+	}
+	handle, err := c.decide(call)
+	if err != nil {
+		return decision, err
+	}
+	c.Xsvcauth_decision_get_kind(handle, c.slot(wordSlot))
+	decision.Kind = engine.DecisionKind(c.u32(wordSlot))
+	if c.Xsvcauth_decision_target(handle, c.slot(wordSlot)) == 0 {
+		decision.HasTarget, decision.Target = true, c.u32(wordSlot)
+	}
+	switch decision.Kind {
+	case engine.CarriesUserToken:
+		decision.Authorization = "Bearer " + c.decisionText(handle, 1)
+	case engine.CarriesLease:
+		decision.Subject = c.decisionText(handle, 2)
+	}
+	c.Xsvcauth_decision_free(handle)
+	return decision, nil
+}
+
+func (c *client) decisionText(handle, which int32) string {
+	c.Xsvcauth_decision_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+	return string(c.bytes(textSlot, lenSlot))
+}
+
+func (c *client) TokenFor(call *engine.Call, now engine.Now) (lease *engine.Lease, err error) {
+	defer c.leave(&err)
+	if err := c.enter(size(call)); err != nil {
+		return nil, err
+	}
+	handle, err := c.decide(call)
+	if err != nil {
+		return nil, err
+	}
+	result := c.Xsvcauth_client_token_for(c.handle, handle, int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	if result != 0 {
+		err = c.failed(result)
+	} else {
+		lease = c.lease(c.u32(outSlot))
+	}
+	c.Xsvcauth_decision_free(handle)
+	return lease, err
+}
+
+func (c *client) Answered(call *engine.Call, answer *engine.Answer) (what engine.Answered, err error) {
+	defer c.leave(&err)
+	if err := c.enter(size(call) + len(answer.Fields)); err != nil {
+		return 0, err
+	}
+	handle, err := c.decide(call)
+	if err != nil {
+		return 0, err
+	}
+	p, n := put(c.instance, answer.Fields)
+	result := c.Xsvcauth_client_answered(c.handle, handle, int32(answer.Status), p, n, int32(answer.Replay), c.slot(wordSlot), c.slot(errorSlot))
+	if result != 0 {
+		err = c.failed(result)
+	} else {
+		what = engine.Answered(c.u32(wordSlot))
+	}
+	c.Xsvcauth_decision_free(handle)
+	return what, err
+}
+
+func (c *client) Reject(call *engine.Call, id uint64, replay engine.Replay, now engine.Now) (what engine.Rejection, lease *engine.Lease, err error) {
+	defer c.leave(&err)
+	if err := c.enter(size(call)); err != nil {
+		return 0, nil, err
+	}
+	handle, err := c.decide(call)
+	if err != nil {
+		return 0, nil, err
+	}
+	result := c.Xsvcauth_client_reject(c.handle, handle, int64(id), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	if result != 0 {
+		err = c.failed(result)
+	} else {
+		what, lease = engine.Rejection(c.u32(wordSlot)), c.lease(c.u32(outSlot))
+	}
+	c.Xsvcauth_decision_free(handle)
+	return what, lease, err
+}
+
+func (c *client) SecretsChanged(now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return err
+	}
+	return c.failed(c.Xsvcauth_client_secrets_changed(c.handle, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) Stats() (stats engine.Stats, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return stats, err
+	}
+	if result := c.Xsvcauth_client_stats(c.handle, c.slot(infoSlot), c.slot(errorSlot)); result != 0 {
+		return stats, c.failed(result)
+	}
+	return engine.Stats{
+		Requests:        c.u64(infoSlot),
+		TokenRequests:   c.u64(infoSlot + 8),
+		TokensReceived:  c.u64(infoSlot + 16),
+		Failures:        c.u64(infoSlot + 24),
+		Rejections:      c.u64(infoSlot + 32),
+		TasksOverdue:    c.u64(infoSlot + 40),
+		OutcomesIgnored: c.u64(infoSlot + 48),
+		EventsDropped:   c.u64(infoSlot + 56),
+	}, nil
+}
+
+func (c *client) CompleteResponse(task uint64, answer *engine.Answer, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(answer.Fields) + len(answer.Body)); err != nil {
+		return err
+	}
+	p, n := put(c.instance, answer.Fields)
+	b, size := put(c.instance, answer.Body)
+	return c.failed(c.Xsvcauth_client_complete_response(c.handle, int64(task), int32(answer.Status), p, n, b, size, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) CompleteSendFailed(task uint64, failure engine.SendFailure, detail string, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(detail)); err != nil {
+		return err
+	}
+	p, n := put(c.instance, detail)
+	return c.failed(c.Xsvcauth_client_complete_send_failed(c.handle, int64(task), int32(failure), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) CompleteBytes(task uint64, value []byte, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(value)); err != nil {
+		return err
+	}
+	p, n := put(c.instance, value)
+	return c.failed(c.Xsvcauth_client_complete_bytes(c.handle, int64(task), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) CompleteRecord(task uint64, value []byte, version uint64, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(value)); err != nil {
+		return err
+	}
+	p, n := put(c.instance, value)
+	return c.failed(c.Xsvcauth_client_complete_record(c.handle, int64(task), p, n, int64(version), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) CompleteStore(task uint64, outcome engine.StoreOutcome, number uint64, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return err
+	}
+	return c.failed(c.Xsvcauth_client_complete_store(c.handle, int64(task), int32(outcome), int64(number), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) CompleteFailed(task uint64, detail string, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(detail)); err != nil {
+		return err
+	}
+	p, n := put(c.instance, detail)
+	return c.failed(c.Xsvcauth_client_complete_failed(c.handle, int64(task), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+func (c *client) CompleteUnsupported(task uint64, now engine.Now) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return err
+	}
+	return c.failed(c.Xsvcauth_client_complete_unsupported(c.handle, int64(task), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+}
+
+// failed makes an error of a result, and of the error object in its slot.
+func (c *client) failed(result int32) error {
+	if result == 0 {
+		return nil
+	}
+	handle := int32(c.u32(errorSlot))
+	if handle == 0 {
+		return engine.Unnamed(uint32(result))
+	}
+	return c.failure(handle)
+}
+
+// failure reads an error object and frees it.
+func (c *client) failure(handle int32) *engine.Failure {
+	text := func(which int32) string {
+		c.Xsvcauth_error_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		return string(c.bytes(textSlot, lenSlot))
+	}
+	c.Xsvcauth_error_get_info(handle, c.slot(infoSlot))
+	number := func(at, known uint32) int64 {
+		if !c.u8(infoSlot + known) {
+			return -1
+		}
+		return int64(c.u64(infoSlot + at))
+	}
+	f := &engine.Failure{
+		Result:       c.u32(infoSlot + 24),
+		Status:       int(c.u32(infoSlot + 28)),
+		RetryAfterMS: number(0, 32),
+		RetryAtMS:    number(8, 33),
+		Offset:       number(16, 34),
+	}
+	f.Display, f.Code, f.Message, f.Member = text(1), text(2), text(3), text(4)
+	f.OAuthError, f.OAuthDescription, f.Challenge = text(5), text(6), text(7)
+	c.Xsvcauth_error_free(handle)
+	(*c.memory)[c.slots+errorSlot], (*c.memory)[c.slots+errorSlot+1], (*c.memory)[c.slots+errorSlot+2], (*c.memory)[c.slots+errorSlot+3] = 0, 0, 0, 0
+	return f
+}
+
+// lease copies a lease and gives its reference back.
+func (c *client) lease(pointer uint32) *engine.Lease {
+	if pointer == 0 {
+		return nil
+	}
+	handle := int32(pointer)
+	text := func(which int32) string {
+		c.Xsvcauth_lease_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		return string(c.bytes(textSlot, lenSlot))
+	}
+	c.Xsvcauth_lease_get_info(handle, c.slot(infoSlot))
+	l := &engine.Lease{
+		ID:            c.u64(infoSlot),
+		RefreshAt:     c.u64(infoSlot + 8),
+		AskAt:         c.u64(infoSlot + 16),
+		ServeUntil:    c.u64(infoSlot + 24),
+		ExpiresAt:     c.u64(infoSlot + 32),
+		ExpiresAtWall: c.u64(infoSlot + 40),
+	}
+	if scopes := c.u32(infoSlot + 48); scopes > 0 {
+		l.Scopes = make([]string, scopes)
+		for n := range l.Scopes {
+			c.Xsvcauth_lease_scope(handle, int32(n), c.slot(textSlot), c.slot(lenSlot))
+			l.Scopes[n] = string(c.bytes(textSlot, lenSlot))
+		}
+	}
+	l.Value, l.ClientID, l.Subject = text(1), text(2), text(3)
+	l.Authorization = "Bearer " + l.Value
+	l.Value = l.Authorization[len("Bearer "):]
+	c.Xsvcauth_lease_release(handle)
+	return l
+}
+
+func (c *client) Poll(now engine.Now) (output *engine.Output, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return nil, err
+	}
+	if result := c.Xsvcauth_client_poll(c.handle, int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(longSlot), c.slot(errorSlot)); result != 0 {
+		return nil, c.failed(result)
+	}
+	handle := int32(c.u32(outSlot))
+	if handle == 0 {
+		return &engine.Output{Kind: engine.OutputIdle, IdleUntil: c.u64(longSlot)}, nil
+	}
+	o := c.output(handle)
+	c.Xsvcauth_output_free(handle)
+	return o, nil
+}
+
+func (c *client) output(handle int32) *engine.Output {
+	bytes := func(which int32) []byte {
+		c.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		return append([]byte(nil), c.bytes(textSlot, lenSlot)...)
+	}
+	text := func(which int32) string {
+		c.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		return string(c.bytes(textSlot, lenSlot))
+	}
+	c.Xsvcauth_output_get_kind(handle, c.slot(wordSlot))
+	o := &engine.Output{Kind: engine.OutputKind(c.u32(wordSlot))}
+	if c.Xsvcauth_output_task(handle, c.slot(infoSlot)) == 0 {
+		o.Task, o.Deadline = c.u64(infoSlot), c.u64(infoSlot+8)
+	}
+	switch o.Kind {
+	case engine.OutputLease:
+		c.Xsvcauth_output_lease_change(handle, c.slot(infoSlot))
+		o.Target, o.State = c.u32(infoSlot), engine.LeaseState(c.u32(infoSlot+4))
+		o.Subject = text(8)
+		switch o.State {
+		case engine.LeaseReady, engine.LeaseOnce:
+			c.Xsvcauth_output_lease(handle, c.slot(outSlot))
+			o.Lease = c.lease(c.u32(outSlot))
+		case engine.LeaseFailed:
+			c.Xsvcauth_output_error(handle, c.slot(outSlot))
+			o.Failure = c.failure(int32(c.u32(outSlot)))
+		}
+	case engine.OutputEvent:
+		c.Xsvcauth_output_event_level(handle, c.slot(wordSlot))
+		o.Level, o.Event = engine.Level(c.u32(wordSlot)), bytes(7)
+	case engine.OutputSend:
+		o.Method, o.URL, o.Body = text(1), text(2), bytes(3)
+		c.Xsvcauth_output_send(handle, c.slot(infoSlot))
+		o.Timeout, o.MaxBytes = c.u64(infoSlot), c.u64(infoSlot+8)
+		o.Headers = make([]engine.Field, c.u32(infoSlot+16))
+		for n := range o.Headers {
+			c.Xsvcauth_output_header(handle, int32(n), c.slot(textSlot), c.slot(lenSlot), c.slot(text2Slot), c.slot(len2Slot))
+			o.Headers[n] = engine.Field{Name: string(c.bytes(textSlot, lenSlot)), Value: string(c.bytes(text2Slot, len2Slot))}
+		}
+	case engine.OutputReadSecret:
+		c.Xsvcauth_output_secret_kind(handle, c.slot(wordSlot))
+		o.SecretKind, o.Secret = engine.SecretKind(c.u32(wordSlot)), text(4)
+	case engine.OutputRandom:
+		c.Xsvcauth_output_random(handle, c.slot(longSlot))
+		o.Random = c.u64(longSlot)
+	case engine.OutputStore:
+		o.Key, o.Value = text(5), bytes(6)
+		c.Xsvcauth_output_store(handle, c.slot(infoSlot))
+		o.Version, o.TTL, o.Fence = c.u64(infoSlot), c.u64(infoSlot+8), c.u64(infoSlot+16)
+		o.Operation = engine.StoreOp(c.u32(infoSlot + 24))
+	}
+	return o
+}
+
+var _ fmt.Stringer = (*client)(nil)
+
+// String keeps the memory out of what is printed.
+func (c *client) String() string { return "svcauth client (wasm)" }

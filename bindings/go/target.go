@@ -1,0 +1,146 @@
+package svcauth
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/openchami/svcauth-go/internal/engine"
+)
+
+// Target is a service that is called, and the token for it. Get it once, and keep it.
+type Target struct {
+	client *Client
+	cell   *cell
+	name   string
+	id     uint32
+}
+
+// Name is the target's name in the configuration.
+func (t *Target) Name() string { return t.name }
+
+// Token gives the service's own access token for this target, for "Authorization: Bearer …".
+//
+// While a token is there this takes an atomic load and a look at the clock; ctx is not looked at then. Otherwise it
+// waits until ctx ends at most. That ends this caller's waiting, and not the request that others may wait for.
+func (t *Target) Token(ctx context.Context) (string, error) {
+	lease := t.cell.lease.Load()
+	if lease == nil || time.Since(t.client.started) >= lease.askAt {
+		var err error
+		if lease, err = t.client.wait(ctx, t); err != nil {
+			return "", err
+		}
+	}
+	return lease.held.Value, nil
+}
+
+// Lease is Token, with what is known about it.
+func (t *Target) Lease(ctx context.Context) (*Lease, error) {
+	lease := t.cell.lease.Load()
+	if lease == nil || time.Since(t.client.started) >= lease.askAt {
+		return t.client.wait(ctx, t)
+	}
+	return lease, nil
+}
+
+// Format implements fmt.Formatter: no verb prints what the target holds.
+func (t *Target) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Target("+t.name+")") }
+
+// owner says whose token it is.
+type owner struct {
+	target  uint32
+	subject string // of a user whose token is exchanged; empty for the service itself
+}
+
+// cell is the place of one token.
+type cell struct {
+	lease atomic.Pointer[Lease]
+	// Those who wait, all for the same news; under the client's mutex.
+	waiting *waiting
+}
+
+type waiting struct {
+	heard chan struct{} // closed when there is news
+	news  news
+}
+
+// news of a token: one of the two, or none: ask again.
+type news struct {
+	lease *Lease
+	err   error
+}
+
+// enlist puts the caller among those who wait. The client's mutex is held.
+func (c *cell) enlist() *waiting {
+	if c.waiting == nil {
+		c.waiting = &waiting{heard: make(chan struct{})}
+	}
+	return c.waiting
+}
+
+// wake tells those who wait. The client's mutex is held.
+func (c *cell) wake(it news) {
+	if c.waiting != nil {
+		c.waiting.news = it
+		close(c.waiting.heard)
+		c.waiting = nil
+	}
+}
+
+func (c *Client) cell(whose owner) *cell {
+	if known, ok := c.cells.Load(whose); ok {
+		return known.(*cell)
+	}
+	known, _ := c.cells.LoadOrStore(whose, &cell{})
+	return known.(*cell)
+}
+
+// fresh gives the lease at hand, if it can be handed out without asking the core.
+func (c *Client) fresh(of *cell) *Lease {
+	lease := of.lease.Load()
+	if lease == nil || time.Since(c.started) >= lease.askAt {
+		return nil
+	}
+	return lease
+}
+
+// wait gets the service's own token for a target.
+func (c *Client) wait(ctx context.Context, t *Target) (*Lease, error) {
+	return c.get(ctx, owner{target: t.id}, func(core engine.Client, now engine.Now) (*engine.Lease, error) {
+		return core.Token(t.id, now)
+	})
+}
+
+// get asks the core for a token, and waits for it until ctx ends.
+func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, engine.Now) (*engine.Lease, error)) (*Lease, error) {
+	c.asked.Add(1)
+	for first := true; ; first = false {
+		var lease *engine.Lease
+		var place *waiting
+		err := c.turn(func(core engine.Client, now engine.Now) (err error) {
+			if lease, err = ask(core, now); err == nil && lease == nil {
+				place = c.cell(whose).enlist()
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if lease != nil {
+			return newLease(lease), nil
+		}
+		if first {
+			c.waited.Add(1)
+		}
+		select {
+		case <-place.heard:
+		case <-ctx.Done():
+			return nil, &gaveUp{cause: context.Cause(ctx)}
+		}
+		if place.news.lease != nil || place.news.err != nil {
+			return place.news.lease, place.news.err
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package svcauth
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"github.com/openchami/svcauth-go/internal/engine"
+)
+
+// atOnce does a task that takes no time; whether it was one. The mutex is held.
+func (c *Client) atOnce(task *engine.Output) bool {
+	switch {
+	case task.Kind == engine.OutputRandom:
+		value := make([]byte, task.Random)
+		_, _ = rand.Read(value) // does not fail
+		_ = c.core.CompleteBytes(task.Task, value, c.now())
+		clear(value)
+	case task.Kind == engine.OutputReadSecret && task.SecretKind == engine.SecretEnvironment:
+		value, err := fromEnvironment(task.Secret)
+		completeBytes(c.core, c.now(), task.Task, value, err)
+	case task.Kind == engine.OutputOther:
+		_ = c.core.CompleteUnsupported(task.Task, c.now())
+	default:
+		return false
+	}
+	return true
+}
+
+// perform does a task and answers it.
+func (c *Client) perform(task *engine.Output) {
+	defer c.work.Done()
+	deadline := c.started.Add(milliseconds(task.Deadline))
+	ctx, cancel := context.WithDeadline(c.ctx, deadline)
+	defer cancel()
+	switch task.Kind {
+	case engine.OutputSend:
+		answer, failure, detail := c.sender.send(ctx, task)
+		c.complete(func(core engine.Client, now engine.Now) error {
+			if answer == nil {
+				return core.CompleteSendFailed(task.Task, failure, detail, now)
+			}
+			defer clear(answer.Body)
+			return core.CompleteResponse(task.Task, answer, now)
+		})
+		clear(task.Body)
+	case engine.OutputReadSecret:
+		value, err := c.secrets.read(ctx, task.SecretKind, task.Secret)
+		c.complete(func(core engine.Client, now engine.Now) error {
+			completeBytes(core, now, task.Task, value, err)
+			return nil
+		})
+	case engine.OutputStore:
+		answer := c.store.perform(ctx, task)
+		c.complete(func(core engine.Client, now engine.Now) error {
+			defer clear(answer.value)
+			return answer.complete(core, now, task.Task)
+		})
+		clear(task.Value)
+	}
+}
+
+func completeBytes(core engine.Client, now engine.Now, task uint64, value []byte, err error) {
+	if err != nil {
+		_ = core.CompleteFailed(task, plain(err.Error()), now)
+		return
+	}
+	_ = core.CompleteBytes(task, value, now)
+	clear(value)
+}
+
+// plain is text that the core takes.
+func plain(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+// since is for how long a task may still run.
+func left(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return time.Until(deadline)
+}
