@@ -43,6 +43,7 @@ func newInstance() *instance {
 	i := &instance{Module: module.New()}
 	i.memory = i.Xmemory().Slice()
 	i.reserve(0)
+	i.panicText = uint32(i.Xsvcauth_panic_text())
 	i.slots = uint32(i.Xsvcauth_alloc(slotBytes))
 	if i.slots == 0 {
 		panic("no memory")
@@ -92,19 +93,12 @@ func (i *instance) room(n int) {
 		i.Xsvcauth_free(int32(i.input), int32(i.capacity))
 	}
 	i.input, i.capacity = 0, 0
-	size := max(4096, 1<<bits(n))
+	size := (n + 4095) &^ 4095
 	pointer := i.Xsvcauth_alloc(int32(size))
 	if pointer == 0 {
 		panic("no memory")
 	}
 	i.input, i.capacity = uint32(pointer), uint32(size)
-}
-
-func bits(n int) (b uint) {
-	for n > 1<<b {
-		b++
-	}
-	return b
 }
 
 // put copies a text into the space that room made.
