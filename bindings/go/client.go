@@ -27,6 +27,8 @@ type Client struct {
 	targets sync.Map // *Target by name
 	cells   sync.Map // *cell by owner
 	routes  atomic.Pointer[routes]
+	core    atomic.Pointer[core]
+	making  making
 
 	asked, waited atomic.Uint64
 
@@ -38,7 +40,6 @@ type Client struct {
 	events events
 
 	mutex  sync.Mutex // held for one call into the core and the polling that has to follow
-	core   engine.Client
 	timer  *time.Timer
 	wakeAt uint64
 	ready  []*engine.Output // tasks to start when the mutex is free
@@ -87,11 +88,12 @@ func New(config []byte, options ...Option) (*Client, error) {
 	if o.secrets != nil {
 		capabilities |= engine.CanCallForSecrets
 	}
-	core, err := library.New(config, capabilities, *o.seed, c.now())
+	c.making = making{config: append([]byte(nil), config...), capabilities: capabilities, seed: *o.seed}
+	made, err := c.making.core(c.now())
 	if err != nil {
 		return nil, c.errorOf(err)
 	}
-	c.core = core
+	c.core.Store(made)
 	c.sender = newSender(o.http)
 	c.routes.Store(newRoutes())
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -123,7 +125,7 @@ func (c *Client) Target(name string) (*Target, error) {
 	if c.closed {
 		return nil, errClosed()
 	}
-	id, err := c.core.Target(name)
+	id, err := c.core.Load().Target(name)
 	if err != nil {
 		return nil, c.errorOf(err)
 	}
@@ -158,7 +160,8 @@ func (c *Client) Close() error {
 	c.stop()
 	c.work.Wait()
 	c.mutex.Lock()
-	c.core.Free()
+	c.core.Load().Free()
+	clear(c.making.config)
 	c.mutex.Unlock()
 	c.emit()
 	c.sender.close()

@@ -16,7 +16,7 @@ type Stats struct {
 
 // Stats gives the counters.
 func (c *Client) Stats() Stats {
-	core, err := c.core.Stats()
+	core, err := c.core.Load().Stats()
 	if err != nil {
 		return Stats{Asked: c.asked.Load(), Waited: c.waited.Load()}
 	}

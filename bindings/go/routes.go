@@ -22,8 +22,8 @@ type route struct {
 	flags                       uint32
 	kind                        engine.DecisionKind
 	target                      uint32
-	name                        string // the target's; empty for none
-	cell                        *cell  // of kind lease
+	cell                        *cell // of kind lease
+	audit                       audit
 	// The rest depends on the user, and is not remembered.
 	authorization string
 	whose         owner
@@ -88,11 +88,16 @@ func call(r *http.Request, flags uint32, by user) *engine.Call {
 
 // decide asks the core. No lock of ours is held: it needs none.
 func (c *Client) decide(made *engine.Call) (*route, error) {
-	decision, err := c.core.Decide(made)
+	asked := c.core.Load()
+	decision, err := asked.Decide(made)
+	if panicked(err) {
+		decision, err = c.replace(asked, err).Decide(made)
+	}
 	if err != nil {
 		return nil, c.errorOf(err)
 	}
 	found := &route{kind: decision.Kind, authorization: decision.Authorization}
+	found.audit.read(decision.Event)
 	if decision.HasTarget {
 		found.target = decision.Target
 	}

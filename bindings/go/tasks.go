@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"strings"
-	"time"
 
 	"github.com/openchami/svcauth-go/internal/engine"
 )
@@ -15,13 +14,13 @@ func (c *Client) atOnce(task *engine.Output) bool {
 	case task.Kind == engine.OutputRandom:
 		value := make([]byte, task.Random)
 		_, _ = rand.Read(value) // does not fail
-		_ = c.core.CompleteBytes(task.Task, value, c.now())
+		_ = c.core.Load().CompleteBytes(task.Task, value, c.now())
 		clear(value)
 	case task.Kind == engine.OutputReadSecret && task.SecretKind == engine.SecretEnvironment:
 		value, err := fromEnvironment(task.Secret)
-		completeBytes(c.core, c.now(), task.Task, value, err)
+		completeBytes(c.core.Load(), c.now(), task.Task, value, err)
 	case task.Kind == engine.OutputOther:
-		_ = c.core.CompleteUnsupported(task.Task, c.now())
+		_ = c.core.Load().CompleteUnsupported(task.Task, c.now())
 	default:
 		return false
 	}
@@ -72,12 +71,3 @@ func completeBytes(core engine.Client, now engine.Now, task uint64, value []byte
 
 // plain is text that the core takes.
 func plain(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
-
-// since is for how long a task may still run.
-func left(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return 0
-	}
-	return time.Until(deadline)
-}

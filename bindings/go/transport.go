@@ -44,18 +44,22 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	found, err := c.route(r)
 	if err != nil {
 		closeBody(r)
+		c.tellRefused(r, err)
 		return nil, err
 	}
 	if t.Target != nil && found.kind != engine.CarriesNothing && found.target != t.Target.id {
 		return base.RoundTrip(r)
 	}
-	switch found.kind {
-	case engine.CarriesLease:
+	if found.kind == engine.CarriesLease {
 		return t.withLease(base, r, found)
-	case engine.CarriesUserToken:
-		return base.RoundTrip(bearing(r, found.authorization))
 	}
-	return base.RoundTrip(r)
+	to := r
+	if found.kind == engine.CarriesUserToken {
+		to = bearing(r, found.authorization)
+	}
+	response, err := base.RoundTrip(to)
+	c.tellCall(r, found, nil, response, false)
+	return response, err
 }
 
 func (t *Transport) withLease(base http.RoundTripper, r *http.Request, found *route) (*http.Response, error) {
@@ -69,6 +73,7 @@ func (t *Transport) withLease(base http.RoundTripper, r *http.Request, found *ro
 		}
 	}
 	response, err := base.RoundTrip(bearing(r, lease.held.Authorization))
+	c.tellCall(r, found, lease, response, false)
 	if err != nil || response.StatusCode != http.StatusUnauthorized {
 		return response, err
 	}
@@ -88,6 +93,7 @@ func (t *Transport) withLease(base http.RoundTripper, r *http.Request, found *ro
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
 	response.Body.Close()
 	response, err = base.RoundTrip(once)
+	c.tellCall(r, found, again, response, true)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
 		c.refused(r, response, again)
 	}
@@ -175,7 +181,7 @@ func (c *Client) refused(r *http.Request, response *http.Response, sent *Lease) 
 
 func (c *Client) answered(made *engine.Call, response *http.Response, replay engine.Replay) engine.Answered {
 	answer := &engine.Answer{Status: response.StatusCode, Fields: fields(response.Header), Replay: replay}
-	what, err := c.core.Answered(made, answer)
+	what, err := c.core.Load().Answered(made, answer)
 	if err != nil {
 		return engine.Deliver
 	}
@@ -199,7 +205,7 @@ func (c *Client) reject(ctx context.Context, made *engine.Call, sent *Lease, fou
 		err := c.turn(func(core engine.Client, now engine.Now) (err error) {
 			what, lease, err = core.Reject(made, sent.held.ID, engine.ReplayPossible, now)
 			if what == engine.RejectionWait {
-				place = c.cell(found.cellOwner(made)).enlist()
+				place = c.cell(found.whose).enlist()
 			}
 			return err
 		})
@@ -214,5 +220,3 @@ func (c *Client) reject(ctx context.Context, made *engine.Call, sent *Lease, fou
 		}
 	}
 }
-
-func (r *route) cellOwner(*engine.Call) owner { return r.whose }

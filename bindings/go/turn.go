@@ -27,7 +27,12 @@ func (c *Client) complete(call func(core engine.Client, now engine.Now) error) {
 func (c *Client) finish(call func(core engine.Client, now engine.Now) error) error {
 	var err error
 	if call != nil {
-		err = c.errorOf(call(c.core, c.now()))
+		asked := c.core.Load()
+		if err = call(asked, c.now()); panicked(err) {
+			c.replaceHeld(asked, err)
+			err = call(c.core.Load(), c.now())
+		}
+		err = c.errorOf(err)
 	}
 	c.poll()
 	tasks := c.ready
@@ -43,9 +48,15 @@ func (c *Client) finish(call func(core engine.Client, now engine.Now) error) err
 
 // poll fetches all there is.
 func (c *Client) poll() {
-	for {
-		o, err := c.core.Poll(c.now())
+	for again := true; ; {
+		asked := c.core.Load()
+		o, err := asked.Poll(c.now())
 		if err != nil {
+			if panicked(err) && again {
+				c.replaceHeld(asked, err)
+				again = false
+				continue
+			}
 			return
 		}
 		switch o.Kind {
@@ -56,6 +67,8 @@ func (c *Client) poll() {
 			c.deliver(o)
 		case engine.OutputEvent:
 			c.events.push(event{level: o.Level, json: o.Event})
+		case engine.OutputCallsChanged:
+			c.routes.Store(newRoutes())
 		default:
 			if !c.atOnce(o) {
 				c.ready = append(c.ready, o)

@@ -99,7 +99,7 @@ func Panic(place string) *Failure {
 		message = fmt.Sprintf("svcauth panicked at %s; this is a bug, please report it", place)
 	}
 	return &Failure{
-		Result: ResultPanic, Code: "internal", Display: message, Message: message,
+		Result: ResultPanic, Code: "internal", Display: "internal: " + message, Message: message,
 		Offset: -1, RetryAfterMS: -1, RetryAtMS: -1,
 	}
 }
@@ -145,6 +145,7 @@ type Decision struct {
 	Target        uint32
 	Authorization string // of kind user token
 	Subject       string // of kind lease: whose, 32 bytes; empty for the service's own
+	Event         []byte // what the log is told about such calls, whatever becomes of them; JSON
 }
 
 // Answer is what came back. Fields are lines of `Name: value\r\n`.
@@ -210,14 +211,15 @@ const (
 	LeaseCleared LeaseState = 3
 	LeaseFailed  LeaseState = 4
 
-	OutputIdle       OutputKind = 0
-	OutputLease      OutputKind = 1
-	OutputEvent      OutputKind = 2
-	OutputSend       OutputKind = 3
-	OutputReadSecret OutputKind = 4
-	OutputRandom     OutputKind = 5
-	OutputStore      OutputKind = 6
-	OutputOther      OutputKind = 7
+	OutputIdle         OutputKind = 0
+	OutputLease        OutputKind = 1
+	OutputEvent        OutputKind = 2
+	OutputSend         OutputKind = 3
+	OutputReadSecret   OutputKind = 4
+	OutputRandom       OutputKind = 5
+	OutputStore        OutputKind = 6
+	OutputOther        OutputKind = 7
+	OutputCallsChanged OutputKind = 8
 )
 
 // Never is an idle time: only another call brings something new.

@@ -1,0 +1,70 @@
+package svcauth
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/openchami/svcauth-go/internal/engine"
+)
+
+// core is what knows what to do. After a panic in it, which is a bug, another one takes its place.
+type core struct{ engine.Client }
+
+// making is what a core is made with.
+type making struct {
+	config       []byte
+	capabilities uint32
+	seed         uint64
+	panicked     time.Time // when a core ended that way last
+}
+
+func (m *making) core(now engine.Now) (*core, error) {
+	made, err := library.New(m.config, m.capabilities, m.seed, now)
+	if err != nil {
+		return nil, err
+	}
+	return &core{made}, nil
+}
+
+func panicked(err error) bool {
+	var f *engine.Failure
+	return errors.As(err, &f) && f.Panicked()
+}
+
+// replace puts another core in the place of one that panicked, and gives the one that is there.
+func (c *Client) replace(ended *core, why error) *core {
+	c.mutex.Lock()
+	c.replaceHeld(ended, why)
+	_ = c.finish(nil)
+	return c.core.Load()
+}
+
+// replaceHeld is replace with the mutex held. Leases that are held stay as they are; those who wait ask again.
+func (c *Client) replaceHeld(ended *core, why error) {
+	if c.closed || c.core.Load() != ended {
+		return
+	}
+	made, err := c.making.core(c.now())
+	if err != nil {
+		return
+	}
+	c.core.Store(made)
+	ended.Free()
+	c.routes.Store(newRoutes())
+	c.disarm()
+	// What panics each time must not be asked for ever.
+	const often = 10 * time.Second
+	it := news{}
+	if time.Since(c.making.panicked) < often {
+		it.err = c.errorOf(why)
+	}
+	c.making.panicked = time.Now()
+	c.cells.Range(func(_, each any) bool {
+		each.(*cell).wake(it)
+		return true
+	})
+	// The core cannot tell this one itself.
+	told, _ := json.Marshal(map[string]string{"event": "client_replaced", "error": why.Error()})
+	c.events.push(event{level: engine.LevelError, json: told})
+}
