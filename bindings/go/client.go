@@ -21,9 +21,14 @@ type Client struct {
 	logger  *slog.Logger
 	http    *http.Client // what the program gave
 	sender  sender
+	own     *http.Transport   // nil where the program gave a client
+	base    http.RoundTripper // for calls through a Transport without a Base
 	secrets secrets
 	store   *store
+	// How long a caller waits at most, and those who close for what is being saved.
+	waitTime, saveTime time.Duration
 
+	names   []string // of the targets, by number
 	targets sync.Map // *Target by name
 	cells   sync.Map // *cell by owner
 	routes  atomic.Pointer[routes]
@@ -84,20 +89,67 @@ func New(config []byte, options ...Option) (*Client, error) {
 		wakeAt: engine.Never,
 	}
 	c.secrets.function = o.secrets
-	capabilities := uint32(engine.CanReadSecretFiles | engine.CanReadEnvironment)
-	if o.secrets != nil {
-		capabilities |= engine.CanCallForSecrets
+	c.making = making{config: append([]byte(nil), config...), capabilities: o.capabilities(), seed: *o.seed}
+	if err := c.make(); err != nil {
+		clear(c.making.config)
+		return nil, err
 	}
-	c.making = making{config: append([]byte(nil), config...), capabilities: capabilities, seed: *o.seed}
-	made, err := c.making.core(c.now())
-	if err != nil {
-		return nil, c.errorOf(err)
-	}
-	c.core.Store(made)
-	c.sender = newSender(o.http)
 	c.routes.Store(newRoutes())
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c, nil
+}
+
+// make makes the core, and what the configuration asks of the program itself.
+func (c *Client) make() error {
+	made, err := c.making.core(c.now())
+	if err != nil {
+		return c.errorOf(err)
+	}
+	if err := c.set(made); err != nil {
+		made.Free()
+		return err
+	}
+	c.core.Store(made)
+	return nil
+}
+
+func (c *Client) set(made *core) error {
+	text, err := made.Settings()
+	if err != nil {
+		return c.errorOf(err)
+	}
+	set, err := readSettings(text)
+	if err != nil {
+		return err
+	}
+	c.names = set.Targets
+	c.waitTime, c.saveTime = milliseconds(set.Timeouts.WaitMS), milliseconds(set.Timeouts.StoreMS)
+	switch {
+	case set.Store != nil && storesAreSupported:
+		c.store = newStore(set.Store.File, c.saveTime)
+	case set.NeedsDurableStore:
+		// The core says it better.
+		c.making.capabilities &^= engine.HasDurableStore
+		other, err := c.making.core(c.now())
+		if err == nil {
+			other.Free()
+			err = newError(ErrUnsupported, "there is no durable store here, and this configuration needs one", "store")
+		}
+		return c.errorOf(err)
+	}
+	if c.http != nil {
+		c.sender = senderOf(c.http)
+		c.base = c.sender.transport
+		return nil
+	}
+	for _, each := range []**http.Transport{&c.sender.own, &c.own} {
+		if *each, err = set.transport(); err != nil {
+			return err
+		}
+	}
+	c.sender.own.DisableKeepAlives = true
+	c.sender.transport, c.base = c.sender.own, c.own
+	return nil
 }
 
 func newOptions(given []Option) *options {
@@ -140,7 +192,8 @@ func (c *Client) SecretsChanged() {
 }
 
 // Close ends the client: those who wait are told ErrClosed, and so is everybody who asks later. It waits for its
-// goroutines, which end at once: requests are given up, but what is being saved to the store is saved.
+// goroutines, which end at once: requests are given up. With a store
+// in the configuration it waits for the answers to requests, `timeouts.store_s` at the most, and saves them.
 func (c *Client) Close() error {
 	c.mutex.Lock()
 	if c.closed {
@@ -157,6 +210,7 @@ func (c *Client) Close() error {
 		return true
 	})
 	c.mutex.Unlock()
+	c.finishSaving()
 	c.stop()
 	c.work.Wait()
 	c.mutex.Lock()
@@ -164,9 +218,28 @@ func (c *Client) Close() error {
 	clear(c.making.config)
 	c.mutex.Unlock()
 	c.emit()
-	c.sender.close()
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+		c.sender.own.CloseIdleConnections()
+	}
 	close(c.ended)
 	return nil
+}
+
+func (c *Client) isClosed() bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.closed
+}
+
+// finishSaving lets requests come to their end where there is a store: their answers may hold what can be used once.
+func (c *Client) finishSaving() {
+	if c.store == nil {
+		return
+	}
+	giveUp := time.AfterFunc(c.saveTime, c.stop)
+	defer giveUp.Stop()
+	c.work.Wait()
 }
 
 // String tells nothing of what the client holds.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+
+	"github.com/openchami/svcauth-go/internal/engine"
 )
 
 // Option changes how a client is made.
@@ -16,6 +18,21 @@ type options struct {
 	seed    *uint64
 }
 
+// capabilities are what the program can do, so that the core refuses a configuration that needs more.
+func (o *options) capabilities() uint32 {
+	can := uint32(engine.CanReadSecretFiles | engine.CanReadEnvironment)
+	if storesAreSupported {
+		can |= engine.HasDurableStore
+	}
+	if o.secrets != nil {
+		can |= engine.CanCallForSecrets
+	}
+	if o.http == nil {
+		can |= engine.ShowsClientCertificate
+	}
+	return can
+}
+
 // SecretFunc knows the secrets that the configuration names with `callback`. It runs on a goroutine of its own and
 // may block until ctx ends: at its time limit, or when the client is closed, which waits for it. The text of its
 // error is logged, so keep the secret out of it.
@@ -25,7 +42,8 @@ type SecretFunc func(ctx context.Context, name string) (string, error)
 func WithLogger(logger *slog.Logger) Option { return func(o *options) { o.logger = logger } }
 
 // WithHTTPClient sends the client's own requests, to the authorization server, through the transport of this HTTP
-// client; its Timeout counts too. Without it they go through a transport that is set up as the configuration says
+// client; its Timeout counts too. A [Transport] without a Base uses it as well. What the configuration says about TLS and
+// proxies is that HTTP client's business then. Without it they go through a transport that is set up as the configuration says
 // (tls, proxy). Redirects are never followed.
 func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.http = client } }
 

@@ -94,6 +94,9 @@ func (c *Client) decide(made *engine.Call) (*route, error) {
 		decision, err = c.replace(asked, err).Decide(made)
 	}
 	if err != nil {
+		if c.isClosed() {
+			return nil, errClosed()
+		}
 		return nil, c.errorOf(err)
 	}
 	found := &route{kind: decision.Kind, authorization: decision.Authorization}

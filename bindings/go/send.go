@@ -24,23 +24,12 @@ type sender struct {
 	own       *http.Transport // nil where the program gave one
 }
 
-func newSender(given *http.Client) sender {
-	if given != nil {
-		s := sender{transport: given.Transport, timeout: given.Timeout}
-		if s.transport == nil {
-			s.transport = http.DefaultTransport
-		}
-		return s
+func senderOf(given *http.Client) sender {
+	s := sender{transport: given.Transport, timeout: given.Timeout}
+	if s.transport == nil {
+		s.transport = http.DefaultTransport
 	}
-	own := http.DefaultTransport.(*http.Transport).Clone()
-	own.DisableKeepAlives = true
-	return sender{transport: own, own: own}
-}
-
-func (s *sender) close() {
-	if s.own != nil {
-		s.own.CloseIdleConnections()
-	}
+	return s
 }
 
 var errTooLarge = errors.New("the body is larger than allowed")
@@ -77,16 +66,14 @@ func (s *sender) exchange(ctx context.Context, task *engine.Output) (*engine.Ans
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        make(http.Header, len(task.Headers)+1),
+		Header:        make(http.Header, 8),
 		Body:          http.NoBody,
 		ContentLength: int64(len(task.Body)),
 		// A connection that is kept may be closed by the server just as the request is written, and what can be used
 		// once would be lost with it.
 		Close: true,
 	}
-	for _, field := range task.Headers {
-		request.Header.Set(field.Name, field.Value)
-	}
+	setFields(request.Header, task.Headers)
 	if request.Header.Get("User-Agent") == "" {
 		request.Header.Set("User-Agent", "svcauth-go")
 	}
@@ -156,6 +143,16 @@ func fields(header http.Header) []byte {
 		}
 	}
 	return block
+}
+
+// setFields reads what fields writes.
+func setFields(header http.Header, block []byte) {
+	text := string(block)
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if name, value, found := strings.Cut(line, ": "); found {
+			header.Add(name, value)
+		}
+	}
 }
 
 // reach tells how far a request came.

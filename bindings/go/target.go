@@ -116,6 +116,8 @@ func (c *Client) wait(ctx context.Context, t *Target) (*Lease, error) {
 // get asks the core for a token, and waits for it until ctx ends.
 func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, engine.Now) (*engine.Lease, error)) (*Lease, error) {
 	c.asked.Add(1)
+	end := time.NewTimer(c.waitTime)
+	defer end.Stop()
 	for first := true; ; first = false {
 		var lease *engine.Lease
 		var place *waiting
@@ -137,7 +139,12 @@ func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, e
 		select {
 		case <-place.heard:
 		case <-ctx.Done():
-			return nil, &gaveUp{cause: context.Cause(ctx)}
+			return nil, &gaveUp{cause: ctx.Err(), reason: c.reason(whose.target)}
+		case <-end.C:
+			if reason := c.reason(whose.target); reason != nil {
+				return nil, reason
+			}
+			return nil, newError(ErrTimeout, "no token in time; check the server, or wait longer (timeouts.wait_s)", "")
 		}
 		if place.news.lease != nil || place.news.err != nil {
 			return place.news.lease, place.news.err

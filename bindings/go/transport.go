@@ -111,7 +111,7 @@ func (t *Transport) base() http.RoundTripper {
 	if t.Base != nil {
 		return t.Base
 	}
-	return http.DefaultTransport
+	return t.Client.base
 }
 
 func closeBody(r *http.Request) {

@@ -31,7 +31,7 @@ static inline void read_failure(const svcauth_error *error, failure *out) {
 }
 
 typedef struct {
-  text value, client_id, subject;
+  text value, client_id, subject, authorization;
   svcauth_lease_info info;
 } lease;
 
@@ -39,6 +39,7 @@ static inline void read_lease(const svcauth_lease *from, lease *out) {
   svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_VALUE, &out->value.at, &out->value.len);
   svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_CLIENT_ID, &out->client_id.at, &out->client_id.len);
   svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_SUBJECT, &out->subject.at, &out->subject.len);
+  svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_AUTHORIZATION, &out->authorization.at, &out->authorization.len);
   svcauth_lease_get_info(from, &out->info);
 }
 
@@ -59,7 +60,8 @@ typedef struct {
   svcauth_decision_kind kind;
   bool has_target;
   uint32_t target;
-  text user_token, subject;
+  text authorization, subject, event;
+  svcauth_text *owned;
 } decision;
 
 static inline svcauth_result read_decision(const svcauth_client *client, const call *made, decision *out,
@@ -69,9 +71,21 @@ static inline svcauth_result read_decision(const svcauth_client *client, const c
     return result;
   svcauth_decision_get_kind(out->handle, &out->kind);
   out->has_target = svcauth_decision_target(out->handle, &out->target) == SVCAUTH_RESULT_OK;
-  svcauth_decision_get_text(out->handle, SVCAUTH_DECISION_TEXT_USER_TOKEN, &out->user_token.at, &out->user_token.len);
+  svcauth_decision_get_text(out->handle, SVCAUTH_DECISION_TEXT_AUTHORIZATION, &out->authorization.at,
+                            &out->authorization.len);
   svcauth_decision_get_text(out->handle, SVCAUTH_DECISION_TEXT_SUBJECT, &out->subject.at, &out->subject.len);
+  result = svcauth_decision_call_event(out->handle, NULL, NULL, 0, made->url.at, made->url.len, 0,
+                                       SVCAUTH_ATTEMPT_FIRST, &out->owned, error);
+  if (result == SVCAUTH_RESULT_OK)
+    svcauth_text_get(out->owned, &out->event.at, &out->event.len);
+  else
+    svcauth_decision_free(out->handle);
   return result;
+}
+
+static inline void free_decision(decision *read) {
+  svcauth_text_free(read->owned);
+  svcauth_decision_free(read->handle);
 }
 
 static inline svcauth_result token_for(const svcauth_client *client, const call *made, uint64_t mono, uint64_t wall,
@@ -104,8 +118,7 @@ static inline svcauth_result reject(const svcauth_client *client, const call *ma
   svcauth_result result = decide(client, made, &handle, error);
   if (result != SVCAUTH_RESULT_OK)
     return result;
-  (void)replay;
-  result = svcauth_client_reject(client, handle, id, mono, wall, what, lease, error);
+  result = svcauth_client_reject(client, handle, id, replay, mono, wall, what, lease, error);
   svcauth_decision_free(handle);
   return result;
 }
@@ -119,7 +132,7 @@ typedef struct {
   svcauth_lease *lease;
   svcauth_error *error;
   svcauth_event_level level;
-  text event, method, url, body, secret, key, value, subject;
+  text event, method, url, headers, body, secret, key, value, subject;
   svcauth_send_info send;
   svcauth_secret_kind secret_kind;
   uint64_t random;
@@ -153,6 +166,7 @@ static inline svcauth_result poll_output(const svcauth_client *client, uint64_t 
   case SVCAUTH_OUTPUT_KIND_SEND:
     output_text(from, SVCAUTH_OUTPUT_TEXT_METHOD, &out->method);
     output_text(from, SVCAUTH_OUTPUT_TEXT_URL, &out->url);
+    output_text(from, SVCAUTH_OUTPUT_TEXT_HEADERS, &out->headers);
     output_text(from, SVCAUTH_OUTPUT_TEXT_BODY, &out->body);
     svcauth_output_send(from, &out->send);
     break;

@@ -117,17 +117,62 @@ func (c *client) Decide(made *engine.Call) (engine.Decision, error) {
 	if result := C.read_decision(c.handle, &p.made, &d, &object); result != C.SVCAUTH_RESULT_OK {
 		return engine.Decision{}, failed(result, object)
 	}
-	defer C.svcauth_decision_free(d.handle)
-	decision := engine.Decision{
-		Kind:      engine.DecisionKind(d.kind),
-		HasTarget: bool(d.has_target),
-		Target:    uint32(d.target),
-		Subject:   str(d.subject),
+	defer C.free_decision(&d)
+	return engine.Decision{
+		Kind:          engine.DecisionKind(d.kind),
+		HasTarget:     bool(d.has_target),
+		Target:        uint32(d.target),
+		Authorization: str(d.authorization),
+		Subject:       str(d.subject),
+		Event:         bytes(d.event),
+	}, nil
+}
+
+// owned copies a text and frees it.
+func owned(handle *C.svcauth_text) []byte {
+	if handle == nil {
+		return nil
 	}
-	if decision.Kind == engine.CarriesUserToken {
-		decision.Authorization = "Bearer " + str(d.user_token)
-	}
-	return decision, nil
+	defer C.svcauth_text_free(handle)
+	var t C.text
+	C.svcauth_text_get(handle, &t.at, &t.len)
+	return bytes(t)
+}
+
+func (c *client) Register(now engine.Now) (bool, error) {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	var state C.svcauth_registration_state
+	var object *C.svcauth_error
+	result := C.svcauth_client_register(c.handle, C.uint64_t(now.Mono), C.uint64_t(now.Wall), &state, &object)
+	return state == C.SVCAUTH_REGISTRATION_STATE_REGISTERED, failed(result, object)
+}
+
+func (c *client) Registration() ([]byte, error) {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	var text *C.svcauth_text
+	var object *C.svcauth_error
+	result := C.svcauth_client_registration(c.handle, &text, &object)
+	return owned(text), failed(result, object)
+}
+
+func (c *client) Settings() ([]byte, error) {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	var text *C.svcauth_text
+	var object *C.svcauth_error
+	result := C.svcauth_client_settings(c.handle, &text, &object)
+	return owned(text), failed(result, object)
+}
+
+func (c *client) Health(target uint32) ([]byte, error) {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	var text *C.svcauth_text
+	var object *C.svcauth_error
+	result := C.svcauth_client_health(c.handle, C.uint32_t(target), &text, &object)
+	return owned(text), failed(result, object)
 }
 
 func (c *client) TokenFor(made *engine.Call, now engine.Now) (*engine.Lease, error) {
@@ -284,12 +329,7 @@ func (c *client) Poll(now engine.Now) (*engine.Output, error) {
 	case engine.OutputSend:
 		o.Method, o.URL, o.Body = str(from.method), str(from.url), bytes(from.body)
 		o.Timeout, o.MaxBytes = uint64(from.send.timeout_ms), uint64(from.send.max_bytes)
-		o.Headers = make([]engine.Field, from.send.headers)
-		for n := range o.Headers {
-			var name, value C.text
-			C.svcauth_output_header(from.handle, C.uint32_t(n), &name.at, &name.len, &value.at, &value.len)
-			o.Headers[n] = engine.Field{Name: str(name), Value: str(value)}
-		}
+		o.Headers = bytes(from.headers)
 	case engine.OutputReadSecret:
 		o.SecretKind, o.Secret = engine.SecretKind(from.secret_kind), str(from.secret)
 	case engine.OutputRandom:
@@ -347,6 +387,8 @@ func take(handle *C.svcauth_lease) *engine.Lease {
 	var from C.lease
 	C.read_lease(handle, &from)
 	l := &engine.Lease{
+		Value:         str(from.value),
+		Authorization: str(from.authorization),
 		ClientID:      str(from.client_id),
 		Subject:       str(from.subject),
 		ID:            uint64(from.info.id),
@@ -364,8 +406,6 @@ func take(handle *C.svcauth_lease) *engine.Lease {
 			l.Scopes[n] = str(scope)
 		}
 	}
-	l.Authorization = "Bearer " + str(from.value)
-	l.Value = l.Authorization[len("Bearer "):]
 	return l
 }
 

@@ -36,6 +36,14 @@ type Client interface {
 	// Reject reports the lease that a called service refused.
 	Reject(call *Call, lease uint64, replay Replay, now Now) (Rejection, *Lease, error)
 	SecretsChanged(now Now) error
+	// Register says whether there are credentials; otherwise the registration is under way.
+	Register(now Now) (bool, error)
+	// Registration is what the server answered then, as JSON: a secret. It is empty where there was none.
+	Registration() ([]byte, error)
+	// Settings are what of the configuration the program itself has to heed, as JSON.
+	Settings() ([]byte, error)
+	// Health is how a target's token is doing, as JSON.
+	Health(target uint32) ([]byte, error)
 	Stats() (Stats, error)
 	// Poll gives the next output, one of kind Idle where there is none.
 	Poll(now Now) (*Output, error)
@@ -243,7 +251,7 @@ type Output struct {
 	Event []byte
 
 	Method, URL       string
-	Headers           []Field
+	Headers           []byte // lines of `Name: value\r\n`
 	Body              []byte
 	Timeout, MaxBytes uint64
 
@@ -259,9 +267,6 @@ type Output struct {
 	TTL       uint64
 	Fence     uint64
 }
-
-// Field is one header field.
-type Field struct{ Name, Value string }
 
 // Stats are the library's counters.
 type Stats struct {

@@ -151,12 +151,77 @@ func (c *client) Decide(call *engine.Call) (decision engine.Decision, err error)
 	}
 	switch decision.Kind {
 	case engine.CarriesUserToken:
-		decision.Authorization = "Bearer " + c.decisionText(handle, 1)
+		decision.Authorization = c.decisionText(handle, 3)
 	case engine.CarriesLease:
 		decision.Subject = c.decisionText(handle, 2)
 	}
+	// The URL stands where decide put it.
+	const first = 1
+	result := c.Xsvcauth_decision_call_event(handle, 0, 0, 0, int32(c.input), int32(len(call.URL)), 0, first, c.slot(outSlot), c.slot(errorSlot))
+	if result != 0 {
+		err = c.failed(result)
+	} else {
+		decision.Event = c.text()
+	}
 	c.Xsvcauth_decision_free(handle)
-	return decision, nil
+	return decision, err
+}
+
+// text copies the text whose handle was given, and frees it.
+func (c *client) text() []byte {
+	handle := int32(c.u32(outSlot))
+	if handle == 0 {
+		return nil
+	}
+	c.Xsvcauth_text_get(handle, c.slot(textSlot), c.slot(lenSlot))
+	copied := append([]byte(nil), c.bytes(textSlot, lenSlot)...)
+	c.Xsvcauth_text_free(handle)
+	return copied
+}
+
+func (c *client) Register(now engine.Now) (registered bool, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return false, err
+	}
+	result := c.Xsvcauth_client_register(c.handle, int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(errorSlot))
+	if result != 0 {
+		return false, c.failed(result)
+	}
+	return c.u32(wordSlot) == 1, nil
+}
+
+func (c *client) Registration() (json []byte, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return nil, err
+	}
+	if result := c.Xsvcauth_client_registration(c.handle, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+		return nil, c.failed(result)
+	}
+	return c.text(), nil
+}
+
+func (c *client) Settings() (json []byte, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return nil, err
+	}
+	if result := c.Xsvcauth_client_settings(c.handle, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+		return nil, c.failed(result)
+	}
+	return c.text(), nil
+}
+
+func (c *client) Health(target uint32) (json []byte, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return nil, err
+	}
+	if result := c.Xsvcauth_client_health(c.handle, int32(target), c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+		return nil, c.failed(result)
+	}
+	return c.text(), nil
 }
 
 func (c *client) decisionText(handle, which int32) string {
@@ -212,7 +277,7 @@ func (c *client) Reject(call *engine.Call, id uint64, replay engine.Replay, now 
 	if err != nil {
 		return 0, nil, err
 	}
-	result := c.Xsvcauth_client_reject(c.handle, handle, int64(id), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	result := c.Xsvcauth_client_reject(c.handle, handle, int64(id), int32(replay), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
 		err = c.failed(result)
 	} else {
@@ -377,9 +442,7 @@ func (c *client) lease(pointer uint32) *engine.Lease {
 			l.Scopes[n] = string(c.bytes(textSlot, lenSlot))
 		}
 	}
-	l.Value, l.ClientID, l.Subject = text(1), text(2), text(3)
-	l.Authorization = "Bearer " + l.Value
-	l.Value = l.Authorization[len("Bearer "):]
+	l.Value, l.ClientID, l.Subject, l.Authorization = text(1), text(2), text(3), text(4)
 	c.Xsvcauth_lease_release(handle)
 	return l
 }
@@ -435,11 +498,7 @@ func (c *client) output(handle int32) *engine.Output {
 		o.Method, o.URL, o.Body = text(1), text(2), bytes(3)
 		c.Xsvcauth_output_send(handle, c.slot(infoSlot))
 		o.Timeout, o.MaxBytes = c.u64(infoSlot), c.u64(infoSlot+8)
-		o.Headers = make([]engine.Field, c.u32(infoSlot+16))
-		for n := range o.Headers {
-			c.Xsvcauth_output_header(handle, int32(n), c.slot(textSlot), c.slot(lenSlot), c.slot(text2Slot), c.slot(len2Slot))
-			o.Headers[n] = engine.Field{Name: string(c.bytes(textSlot, lenSlot)), Value: string(c.bytes(text2Slot, len2Slot))}
-		}
+		o.Headers = bytes(9)
 	case engine.OutputReadSecret:
 		c.Xsvcauth_output_secret_kind(handle, c.slot(wordSlot))
 		o.SecretKind, o.Secret = engine.SecretKind(c.u32(wordSlot)), text(4)
