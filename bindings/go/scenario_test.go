@@ -2,6 +2,7 @@ package svcauth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -164,6 +165,8 @@ func writtenOut(value any, names object) any {
 	return value
 }
 
+var stepMembers = strings.Fields("note at asleep wall_step secrets store token user reject report target answer task secrets_changed restart register call expect")
+
 // host is a host in virtual time.
 type host struct {
 	scenario  object
@@ -292,6 +295,11 @@ func (h *host) start() (err error) {
 }
 
 func (h *host) step(step object) object {
+	for member := range step {
+		if !slices.Contains(stepMembers, member) {
+			h.wrong("%s is not known to the format", member)
+		}
+	}
 	h.tasks, h.leases, h.events, h.handedOut = []any{}, []any{}, []any{}, nil
 	if at, ok := step["at"].(float64); ok {
 		h.advance(monoStart+uint64(at), step["asleep"] == true)
@@ -332,11 +340,8 @@ func (h *host) act(step object) any {
 		return h.state(h.token(target, text("user")))
 	}
 	if token := text("reject"); token != "" {
-		target := text("target")
-		if target == "" {
-			target = "smd"
-		}
-		what, lease, err := h.reject(target, text("user"), leaseID(token))
+		target := cmp.Or(text("target"), "smd")
+		what, lease, err := h.reject(target, text("user"), leaseID(token), engine.ReplayPossible)
 		switch {
 		case err != nil:
 			return object{"failed": err.Error()}
@@ -346,6 +351,14 @@ func (h *host) act(step object) any {
 			return "wait"
 		}
 		return "deliver"
+	}
+	if token := text("report"); token != "" {
+		target := cmp.Or(text("target"), "smd")
+		what, _, err := h.reject(target, text("user"), leaseID(token), engine.ReplayImpossible)
+		if err != nil || what != engine.RejectionDeliver {
+			h.wrong("report: %v, %v", what, err)
+		}
+		return nil
 	}
 	if answer, ok := step["answer"].(object); ok {
 		return h.answer(step, answer)
@@ -394,8 +407,8 @@ func (h *host) token(target, user string) (*engine.Lease, error) {
 	return h.client.TokenFor(h.callFor(target, user), h.now())
 }
 
-func (h *host) reject(target, user string, id uint64) (engine.Rejection, *engine.Lease, error) {
-	return h.client.Reject(h.callFor(target, user), id, engine.ReplayPossible, h.now())
+func (h *host) reject(target, user string, id uint64, replay engine.Replay) (engine.Rejection, *engine.Lease, error) {
+	return h.client.Reject(h.callFor(target, user), id, replay, h.now())
 }
 
 func (h *host) state(lease *engine.Lease, err error) any {
