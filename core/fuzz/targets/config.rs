@@ -7,7 +7,7 @@ use svcauth_core::{
     Client, Config, Now,
     client::{Capabilities, Outcome, Output, Subject, TaskKind},
 };
-use svcauth_fuzz::{harmless, response};
+use svcauth_fuzz::{one_line, response};
 
 /// Calls of poll until it must have come to its end.
 const MOST_OUTPUTS: usize = 20_000;
@@ -17,7 +17,7 @@ const WAKES: usize = 12;
 fuzz_target!(|data: &[u8]| {
     let config = match Config::from_json(data) {
         Ok(config) => config,
-        Err(error) => return harmless(&error),
+        Err(error) => return drop(one_line(&error)),
     };
     let mut capabilities = Capabilities::none();
     capabilities.secret_files = true;
@@ -42,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut client = match Client::new(config, capabilities, 1, now) {
         Ok(client) => client,
-        Err(error) => return harmless(&error),
+        Err(error) => return drop(one_line(&error)),
     };
     let calls = client.calls();
     for (target, urls) in client.targets().zip(&urls) {

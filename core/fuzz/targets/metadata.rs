@@ -7,7 +7,7 @@ use svcauth_core::{
     Exchange,
     message::{MetadataDocument, MetadataRequest},
 };
-use svcauth_fuzz::{endpoint, harmless, response};
+use svcauth_fuzz::{endpoint, one_line, response};
 
 fuzz_target!(|data: &[u8]| {
     let response = response(data);
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
             document: MetadataDocument::Openid,
         };
         match message.parse(&response) {
-            Err(error) => harmless(&error),
+            Err(error) => drop(one_line(&error)),
             Ok(metadata) => {
                 assert_eq!(metadata.issuer, issuer.as_str());
                 let endpoints = [

@@ -9,7 +9,7 @@ use svcauth_core::{
     client::{Call, Calls, Capabilities, Decision},
     wire::{Url, url},
 };
-use svcauth_fuzz::harmless;
+use svcauth_fuzz::one_line;
 
 /// Name and prefix of each target; the last covers the client's own endpoints.
 const TARGETS: [(&str, &str); 4] = [
@@ -43,7 +43,7 @@ fuzz_target!(|text: &str| {
                 parts.is_none(),
                 "{text:?} has parts and is refused: {error}"
             );
-            harmless(&error);
+            one_line(&error);
         }
         Ok(url) => {
             let parts = parts.expect("the parts of a URL");
