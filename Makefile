@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove fuzz wasm rust tools
+.PHONY: help demo test lint bench simulate prove fuzz wasm go-engine go-test rust tools
 
 CARGO ?= cargo
 GO ?= go
@@ -42,6 +42,12 @@ fuzz: ## the core's readers with libFuzzer, SECONDS=… each, all or TARGETS="na
 
 wasm: tools ## the C library as a WebAssembly module, for Go without cgo
 	@ffi/build-wasm
+
+go-engine: tools ## the Go source of the default engine of bindings/go
+	@bindings/go/tools/make-engine
+
+go-test: tools ## the tests of bindings/go, with both engines
+	@bindings/go/tools/test
 
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

@@ -242,8 +242,5 @@ func (c *Client) finishSaving() {
 	c.work.Wait()
 }
 
-// String tells nothing of what the client holds.
-func (c *Client) String() string { return "svcauth.Client" }
-
-// GoString is String: no secret is printed with %#v either.
-func (c *Client) GoString() string { return c.String() }
+// Format implements fmt.Formatter: no verb prints what the client holds.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "svcauth.Client") }

@@ -47,11 +47,7 @@ func (l *Lease) ClientID() string { return l.held.ClientID }
 func (l *Lease) Subject() string { return l.held.Subject }
 
 // Format implements fmt.Formatter: no verb prints the token.
-func (l *Lease) Format(f fmt.State, _ rune) {
-	if l == nil {
-		_, _ = io.WriteString(f, "<nil>")
-		return
-	}
+func (l Lease) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "Lease("+l.ID()+" expires "+strconv.Quote(l.ExpiresAt().UTC().Format(time.RFC3339))+")")
 }
 

@@ -46,7 +46,7 @@ func (t *Target) Lease(ctx context.Context) (*Lease, error) {
 }
 
 // Format implements fmt.Formatter: no verb prints what the target holds.
-func (t *Target) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Target("+t.name+")") }
+func (t Target) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Target("+t.name+")") }
 
 // owner says whose token it is.
 type owner struct {

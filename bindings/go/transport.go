@@ -2,6 +2,7 @@ package svcauth
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -106,6 +107,9 @@ func (t *Transport) CloseIdleConnections() {
 		base.CloseIdleConnections()
 	}
 }
+
+// Format implements fmt.Formatter: no verb prints what the client holds.
+func (t *Transport) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "svcauth.Transport") }
 
 func (t *Transport) base() http.RoundTripper {
 	if t.Base != nil {

@@ -28,9 +28,9 @@ func (c *Client) finish(call func(core engine.Client, now engine.Now) error) err
 	var err error
 	if call != nil {
 		asked := c.core.Load()
-		if err = call(asked, c.now()); panicked(err) {
+		if err = call(asked.Client, c.now()); panicked(err) {
 			c.replaceHeld(asked, err)
-			err = call(c.core.Load(), c.now())
+			err = call(c.core.Load().Client, c.now())
 		}
 		err = c.errorOf(err)
 	}
