@@ -231,6 +231,13 @@ func runScenario(t *testing.T, o object) {
 	h.changeSecrets(scenario["secrets"])
 	h.changeStore(scenario["store"])
 	steps, _ := scenario["steps"].([]any)
+	for _, step := range steps {
+		for _, member := range []string{"record", "adopt"} {
+			if _, ok := step.(object)[member]; ok {
+				t.Skip("the C interface cannot adopt leases")
+			}
+		}
+	}
 	for number, step := range steps {
 		step := step.(object)
 		got := h.step(step)
