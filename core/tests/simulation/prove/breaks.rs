@@ -54,8 +54,8 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "doubts the lease at hand when another one is rejected",
         edits: &[Edit {
             file: "client/token.rs",
-            from: "if current.id() != id {",
-            to: "if false {",
+            from: "Some(current) if current.id() != id => Rejection::Retry(current),",
+            to: "Some(current) if false => Rejection::Retry(current),",
         }],
     },
     Break {
@@ -141,8 +141,8 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "waits without end for a task that is never answered",
         edits: &[Edit {
             file: "client/io.rs",
-            from: "let deadline_ms = self.now.mono_ms.saturating_add(timeout_ms);",
-            to: "let deadline_ms = self.now.mono_ms.saturating_add(timeout_ms.saturating_mul(1 << 40));",
+            from: ".saturating_add(timeout_ms)",
+            to: ".saturating_add(timeout_ms.saturating_mul(1 << 40))",
         }],
     },
     Break {
@@ -213,8 +213,8 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "puts the token into the event that it came",
         edits: &[Edit {
             file: "client/token.rs",
-            from: "client_id: lease.client_id().map(String::from),",
-            to: "client_id: Some(lease.value().into()),",
+            from: "scopes: lease.scopes().to_vec(),",
+            to: "scopes: [lease.value().into()].into(),",
         }],
     },
     Break {
@@ -243,8 +243,8 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "sends a token along after a redirect from elsewhere",
         edits: &[Edit {
             file: "client/call.rs",
-            from: ".is_some_and(|first| self.target(first) != Some(target))",
-            to: ".is_some_and(|_| false)",
+            from: "if call.redirected_from.is_some_and(|first| {",
+            to: "if call.redirected_from.is_some_and(|first| false && {",
         }],
     },
     Break {
