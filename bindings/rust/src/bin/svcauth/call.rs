@@ -19,7 +19,6 @@ use svcauth::{
     Code, Event, Secret,
     core::{
         client::{Answered, Attempt, Call, Decision, Lease},
-        config::UserToken,
         wire::Url,
     },
     host::{proxy::Proxies, tls},
