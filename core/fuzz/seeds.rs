@@ -23,6 +23,9 @@ fn main() -> io::Result<()> {
     for (number, url) in URLS.iter().enumerate() {
         seeds.write("url", &format!("own-{number}"), url.as_bytes())?;
     }
+    for (target, answer) in ANSWERS {
+        seeds.write(target, "own", answer.as_bytes())?;
+    }
     let shared =
         env::var_os("SVCAUTH_SHARED").map_or_else(|| core.join("../../shared"), PathBuf::from);
     let vectors = shared.join("vectors");
@@ -49,6 +52,34 @@ const URLS: [&str; 8] = [
     "https://smd.example@evil.example/hsm/v2",
     "https://smd.example\\@evil.example/hsm/v2",
     "https://127.1/%2e%2e/x#y",
+];
+
+/// One answer of each kind in which everything is right.
+const ANSWERS: [(&str, &str); 5] = [
+    (
+        "token",
+        "200\n\n{\"access_token\":\"a\",\"token_type\":\"bearer\",\"expires_in\":60,\"scope\":\"read\",\
+         \"refresh_token\":\"r\",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:access_token\"}",
+    ),
+    (
+        "registration",
+        "201\n\n{\"client_id\":\"bss\",\"client_secret\":\"s\",\"client_secret_expires_at\":0,\
+         \"registration_access_token\":\"t\",\"redirect_uris\":[],\
+         \"registration_client_uri\":\"https://hydra.example/oauth2/register/bss\"}",
+    ),
+    (
+        "authorization",
+        "302\nLocation: https://bss.example/callback?error=access_denied&state=abcdefgh\n\n",
+    ),
+    (
+        "metadata",
+        "200\n\n{\"issuer\":\"https://demo.example\",\"token_endpoint\":\"https://demo.example/t\",\
+         \"registration_endpoint\":\"https://demo.example/r\",\"jwks_uri\":\"https://demo.example/k\"}",
+    ),
+    (
+        "challenge",
+        "Bearer realm=\"smd\", error=\"invalid_token\"\nBasic YTpi, Digest a=b",
+    ),
 ];
 
 struct Seeds {

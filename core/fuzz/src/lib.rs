@@ -1,5 +1,7 @@
 //! What the fuzz targets share.
 
+pub mod mutate;
+
 use std::fmt::{Debug, Display};
 use svcauth_core::{
     Secret,
@@ -29,12 +31,22 @@ pub fn response(data: &[u8]) -> Response {
 }
 
 fn split(data: &[u8]) -> (&[u8], &[u8]) {
-    for gap in [&b"\n\n"[..], &b"\r\n\r\n"[..]] {
-        if let Some(at) = data.windows(gap.len()).position(|window| window == gap) {
-            return (&data[..at], &data[at + gap.len()..]);
-        }
-    }
-    (data, b"")
+    gap(data).map_or((data, b""), |(head, body)| (&data[..head], &data[body..]))
+}
+
+/// Where the head of an answer ends and where its body begins.
+fn gap(data: &[u8]) -> Option<(usize, usize)> {
+    [&b"\n\n"[..], &b"\r\n\r\n"[..]]
+        .into_iter()
+        .find_map(|gap| {
+            let at = data.windows(gap.len()).position(|window| window == gap)?;
+            Some((at, at + gap.len()))
+        })
+}
+
+/// The text behind a byte order mark, where there is one.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 /// What an error says must not hold the planted secret, as it is, form-encoded or JSON-escaped.

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use svcauth_core::{
     Client, Config, Now,
     client::{Capabilities, Outcome, Output, Subject, TaskKind},
@@ -13,6 +13,10 @@ use svcauth_fuzz::{one_line, response};
 const MOST_OUTPUTS: usize = 20_000;
 /// Times that the client is woken.
 const WAKES: usize = 12;
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    svcauth_fuzz::mutate::document(data, size, max_size, seed)
+});
 
 fuzz_target!(|data: &[u8]| {
     let config = match Config::from_json(data) {

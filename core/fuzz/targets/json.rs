@@ -2,11 +2,16 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use svcauth_core::wire::json;
+use svcauth_fuzz::{one_line, without_mark};
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    svcauth_fuzz::mutate::document(data, size, max_size, seed)
+});
 
 fuzz_target!(|data: &[u8]| {
-    let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+    let text = without_mark(data);
     let other = serde_json::from_slice::<serde_json::Value>(text);
     match json::parse(data) {
         Ok(value) => {
@@ -17,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(same(&again, &other), "{written} is not {other}");
         }
         Err(error) => {
-            svcauth_fuzz::one_line(&error);
+            one_line(&error);
             // serde_json keeps the last of two members of one name.
             if let Ok(other) = other
                 && depth(&other) <= json::MAX_DEPTH

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use svcauth_core::{
     Exchange, Secret,
     message::{
@@ -22,6 +22,10 @@ const NEVER_SENT: [&str; 4] = [
     "client_secret_expires_at",
     "client_id_issued_at",
 ];
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    svcauth_fuzz::mutate::answer(data, size, max_size, seed)
+});
 
 fuzz_target!(|data: &[u8]| {
     let response = response(data);

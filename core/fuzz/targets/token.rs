@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use svcauth_core::{
     Exchange, Secret,
     message::{TokenGrant, TokenRequest, TokenRules},
@@ -13,6 +13,10 @@ use svcauth_fuzz::{PLANTED, authentications, endpoint, harmless, response};
 const TEN_YEARS_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
 const NOW_MS: u64 = 1_795_400_000_000;
 const TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    svcauth_fuzz::mutate::answer(data, size, max_size, seed)
+});
 
 fuzz_target!(|data: &[u8]| {
     let response = response(data);
