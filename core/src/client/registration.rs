@@ -476,7 +476,11 @@ impl Registration {
             return Err(mismatched());
         };
         let client_id = record.registration.client_id.clone();
-        if self.goal == Goal::Renew {
+        // A renewal that could not be saved at first, and the server refused the old secret in the meantime.
+        let refused_before = self.goal == Goal::Replace(client_id.clone());
+        // Only a client that has worked is replaced.
+        self.accepted |= refused_before;
+        if self.goal == Goal::Renew || refused_before {
             let renewed = self.saved.as_ref().is_some_and(|saved| {
                 saved.registration.client_secret != record.registration.client_secret
                     || saved.registration.client_secret_expires_at

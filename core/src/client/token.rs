@@ -573,7 +573,10 @@ impl Token {
             if core::mem::take(&mut self.suspect) {
                 self.current = None;
             }
-            self.due = None;
+            let ahead = self.current.as_ref().map(Lease::refresh_at_ms);
+            self.due = ahead
+                .filter(|at| kept_fresh && *at > now)
+                .map(|at| at.max(self.earliest(config, now)));
             if waited {
                 self.announce(LeaseState::Once(lease), io);
             }

@@ -45,7 +45,7 @@ fn no_seed_breaks_a_promise() {
         return;
     }
     let first = number("SVCAUTH_FIRST_SEED").unwrap_or(0);
-    let count = number("SVCAUTH_SEEDS").unwrap_or(9_000);
+    let count = number("SVCAUTH_SEEDS").unwrap_or(20_000);
     let until = std::env::var("SVCAUTH_UNTIL").ok();
     let (ran, reports, failed) = run_all(first, count, until.as_deref());
     println!("{ran} seeds, {} steps", reports.steps);

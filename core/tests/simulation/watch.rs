@@ -202,7 +202,11 @@ impl Watch {
                     last.meaning
                 ));
             }
-            if last.once && demands == 0 {
+            // The lease in use is refreshed in its time, whatever came of an attempt before.
+            let in_its_time = self.held.get(&key).is_some_and(|held| {
+                (last.at..=now).contains(&held.lease.refresh_at_ms()) && !held.suspect
+            });
+            if last.once && demands == 0 && !in_its_time {
                 return Promise::NoStorm.broken(format!(
                     "asked for {key:?} although nobody wants it and it cannot be kept"
                 ));
@@ -411,7 +415,11 @@ impl Watch {
 
     /// The client has nothing more to say about what it was told.
     pub(crate) fn settled(&mut self) {
-        self.received = None;
+        // A token came that nobody waited for and that cannot be kept: a suspect lease gives way to it as well.
+        if let Some(key) = self.received.take() {
+            self.held
+                .retain(|held, lease| *held != key || !lease.suspect);
+        }
         self.held
             .values_mut()
             .for_each(|held| held.reported = false);
