@@ -190,9 +190,10 @@ impl Token {
             self.announce(LeaseState::Ready(previous.clone()), io);
             return Rejection::Retry(previous);
         }
-        // The predecessor in use is refused as well: neither is any good.
+        // The predecessor in use is refused as well: neither is any good, and the one that lives longer is kept
+        // for the case that there will be no other.
         let newer = self.newer.take().map(|(lease, _)| lease);
-        let newer = newer.filter(|lease| now < lease.serve_until_ms());
+        let newer = newer.filter(|lease| current.serve_until_ms() <= lease.serve_until_ms());
         if let Some(newer) = &newer {
             self.current = Some(newer.clone());
         }

@@ -30,7 +30,7 @@ impl World {
         self.processes[p].last_task = Some(task.id);
         let token = match &task.kind {
             TaskKind::Send { request, .. } if is_token_endpoint(&request.url) => {
-                self.check_request(p, request, now)
+                self.check_request(p, request)
             }
             TaskKind::Send { request, .. } => {
                 self.check_registration(p, request);
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Which token a request is for; that it is asked for rightly.
-    fn check_request(&mut self, p: usize, request: &Request, now: u64) -> Option<Key> {
+    fn check_request(&mut self, p: usize, request: &Request) -> Option<Key> {
         if let Some(value) = request.header("authorization") {
             self.encoded_secrets
                 .push_back(value.trim_start_matches("Basic ").to_owned());
@@ -144,11 +144,12 @@ impl World {
             .or(subject)
             .unwrap_or_default();
         let key = (target, user);
+        let clock = self.clock(p);
         let shown: Shown = (credentials, grant);
         let config = &self.services[service].config;
         let verdict = self.processes[p]
             .watch
-            .token_requested(key, shown, now, config);
+            .token_requested(key, shown, clock, config);
         self.judge(p, verdict);
         Some(key)
     }

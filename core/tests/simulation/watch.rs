@@ -6,7 +6,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use svcauth_core::{
-    Config,
+    Config, Now,
     client::{Completion, Lease, LeaseId, LeaseState, Rejection, State, SubjectId, TaskId},
 };
 
@@ -43,6 +43,8 @@ struct Held {
     suspect: bool,
     /// A called service has just refused it, and nobody waits for another one.
     reported: bool,
+    /// Another one was asked for because the wall clock is past its end.
+    ended: bool,
 }
 
 struct Flight {
@@ -159,9 +161,10 @@ impl Watch {
         &mut self,
         key: Key,
         shown: Shown,
-        now: u64,
+        clock: Now,
         config: &Config,
     ) -> Verdict {
+        let now = clock.mono_ms;
         let demands = self.demands.insert(key, 0).unwrap_or(0);
         let mut attempt = BTreeSet::new();
         if let Some(last) = self.last.remove(&key) {
@@ -202,11 +205,14 @@ impl Watch {
                     last.meaning
                 ));
             }
-            // The lease in use is refreshed in its time, whatever came of an attempt before.
-            let in_its_time = self.held.get(&key).is_some_and(|held| {
-                (last.at..=now).contains(&held.lease.refresh_at_ms()) && !held.suspect
+            // The lease in use is refreshed in its time, whatever came of an attempt before, and once when the
+            // wall clock says that it has ended.
+            let wanted = self.held.get_mut(&key).is_some_and(|held| {
+                let ended = clock.wall_ms >= held.lease.expires_at_wall_ms();
+                let due = (last.at..=now).contains(&held.lease.refresh_at_ms());
+                !held.suspect && (due || ended && !std::mem::replace(&mut held.ended, true))
             });
-            if last.once && demands == 0 && !in_its_time {
+            if last.once && demands == 0 && !wanted {
                 return Promise::NoStorm.broken(format!(
                     "asked for {key:?} although nobody wants it and it cannot be kept"
                 ));
@@ -250,8 +256,13 @@ impl Watch {
         }
     }
 
-    /// A caller that waited is told to wait on: reason enough for a request once per cool-down.
+    /// A caller that waited is told to wait on: for the request under way, or for another one, which is reason
+    /// enough for one per cool-down.
     pub(crate) fn wanted_again(&mut self, key: Key, now: u64, cooldown_ms: u64) {
+        let mut flights = self.flights.values();
+        if flights.any(|flight| flight.token == Some(key) && now < flight.deadline) {
+            return;
+        }
         if self
             .wanted_again_at
             .get(&key)
@@ -379,6 +390,7 @@ impl Watch {
                         lease: lease.clone(),
                         suspect: false,
                         reported: false,
+                        ended: false,
                     },
                 );
                 Ok(())
