@@ -26,7 +26,7 @@ pub(crate) fn block(fields: &[Header]) -> Secret {
     let len = |field: &Header| field.name.len() + field.value.len() + ": \r\n".len();
     let mut block = String::with_capacity(fields.iter().map(len).sum());
     for field in fields {
-        for part in [&field.name, ": ", &field.value, "\r\n"] {
+        for part in [field.name, ": ", &field.value, "\r\n"] {
             block.push_str(part);
         }
     }
