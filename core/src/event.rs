@@ -157,6 +157,14 @@ pub enum Event {
         /// When it is tried again at the earliest, in seconds from now.
         retry_in_s: f64,
     },
+    /// The server named a place for the management of the client that is not trusted: the registration can
+    /// neither be read nor renewed.
+    ManagementUriRefused {
+        /// The client id.
+        client_id: String,
+        /// Why.
+        error: Error,
+    },
     /// The registered client's secret was renewed.
     RegistrationRenewed {
         /// The client id.
@@ -255,6 +263,7 @@ impl Event {
             | Event::SecretUnavailable { .. }
             | Event::MetadataFailed { .. }
             | Event::RegistrationInterrupted
+            | Event::ManagementUriRefused { .. }
             | Event::RefreshTokenDropped { .. }
             | Event::LateOutcome { .. } => Level::Warn,
             _ => Level::Info,
@@ -284,6 +293,7 @@ impl Event {
             Event::RegistrationLoaded { .. } => "registration_loaded",
             Event::RegistrationInterrupted => "registration_interrupted",
             Event::RegistrationFailed { .. } => "registration_failed",
+            Event::ManagementUriRefused { .. } => "management_uri_refused",
             Event::RegistrationRenewed { .. } => "registration_renewed",
             Event::ClientSecretExpiring { .. } => "client_secret_expiring",
             Event::AuthorizationAnswered { .. } => "authorization_answered",

@@ -156,6 +156,9 @@ fn trace(event: &Event) {
         Event::SecretUnavailable { error } | Event::StoreFailed { error } => {
             say!(event, event = name, error = %error, code = error.code().as_str());
         }
+        Event::ManagementUriRefused { client_id, error } => {
+            say!(event, event = name, client_id, error = %error, code = error.code().as_str());
+        }
         Event::SecretChanged { client_id }
         | Event::Registered { client_id }
         | Event::RegistrationLoaded { client_id }

@@ -454,6 +454,12 @@ impl Registration {
                 }
             }
         };
+        if let Some(error) = &record.registration.refused_uri {
+            parts.io.event(Event::ManagementUriRefused {
+                client_id: record.registration.client_id.clone(),
+                error: error.clone(),
+            });
+        }
         self.unsaved = Some(record);
         self.save(parts)
     }

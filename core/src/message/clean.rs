@@ -137,7 +137,8 @@ fn number(digits: &str, radix: u32) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok()
 }
 
-/// A text that the server wrote for people, at most `limit` characters of it.
+/// A text that the server wrote for people, at most `limit` characters of it. A JWT is cut out too, and what
+/// looks like a token beside a word that says so.
 pub(crate) fn text(text: &str, limit: usize, secrets: &Secrets) -> String {
     clean(text, limit, secrets, false)
 }
@@ -189,7 +190,8 @@ fn clean(text: &str, limit: usize, secrets: &Secrets, unknown: bool) -> String {
         if at >= judged {
             let run = run(rest);
             judged = at + run.len();
-            if looks_like_a_token(run, unknown) {
+            let is_named = || is_called_a_secret(&text[..at], &text[judged..]);
+            if is_jwt(run) || looks_like_a_token(run) && (unknown || is_named()) {
                 out.cut();
                 at = judged;
                 continue;
@@ -256,12 +258,49 @@ fn run(text: &str) -> &str {
         .unwrap_or(text.len())]
 }
 
-fn looks_like_a_token(run: &str, unknown: bool) -> bool {
-    let mixed = || {
-        run.bytes().any(|byte| byte.is_ascii_digit())
-            && run.bytes().any(|byte| byte.is_ascii_alphabetic())
+/// Whether a JWT stands in it (`eyJ….….…`), or the long start of one.
+fn is_jwt(run: &str) -> bool {
+    run.find("eyJ").is_some_and(|start| {
+        let token = &run[start..];
+        start == 0 && token.len() >= TOKEN_LIKE
+            || token.bytes().filter(|byte| *byte == b'.').count() >= 2
+    })
+}
+
+/// Whether letters and digits are mixed in a long run. What stands between slashes is looked at by itself, or
+/// each long path would be a token.
+fn looks_like_a_token(run: &str) -> bool {
+    run.split('/').any(|part| {
+        part.len() >= TOKEN_LIKE
+            && part.bytes().any(|byte| byte.is_ascii_digit())
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    })
+}
+
+/// Whether one of the two words before or the three words behind says that it is a token.
+fn is_called_a_secret(before: &str, behind: &str) -> bool {
+    const FAR: usize = 40;
+    let is_between = |character: char| !character.is_ascii_alphanumeric() && character != '_';
+    let says_so = |word: &&str| {
+        const WORDS: [&str; 6] = ["bearer", "basic", "jwt", "code", "tokens", "credential"];
+        is_secret_name(word) || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
     };
-    run.len() >= TOKEN_LIKE && (run.starts_with("eyJ") || unknown && mixed())
+    let start =
+        (before.len().saturating_sub(FAR)..=before.len()).find(|at| before.is_char_boundary(*at));
+    let before = &before[start.unwrap_or(before.len())..];
+    let end = (0..=FAR.min(behind.len()))
+        .rev()
+        .find(|at| behind.is_char_boundary(*at));
+    let behind = &behind[..end.unwrap_or(0)];
+    let mut before = before
+        .rsplit(is_between)
+        .filter(|word| !word.is_empty())
+        .take(2);
+    let mut behind = behind
+        .split(is_between)
+        .filter(|word| !word.is_empty())
+        .take(3);
+    before.any(|word| says_so(&word)) || behind.any(|word| says_so(&word))
 }
 
 fn word_before(text: &str, at: usize) -> &str {
@@ -445,6 +484,62 @@ mod tests {
             excerpt(b"\xef\xbb\xbfa\xffb", 200, &Secrets::default()),
             "a\u{fffd}b"
         );
+    }
+
+    #[test]
+    fn what_is_called_a_token_is_cut_out_of_a_text_though_nobody_sent_it() {
+        const OPAQUE: &str = "ory_at_OwfDY_JnbQ3YVWCfLvT-7zPppt.k1";
+        for (said, shown) in [
+            (
+                "The token 'TOKEN' has expired",
+                "The token '[secret]' has expired",
+            ),
+            (
+                "invalid access_token=TOKEN",
+                "invalid access_token=[secret]",
+            ),
+            (
+                "Bearer TOKEN was not found",
+                "Bearer [secret] was not found",
+            ),
+            (
+                "the refresh token is TOKEN",
+                "the refresh token is [secret]",
+            ),
+            ("TOKEN is no token", "[secret] is no token"),
+            (
+                "\u{e9}\u{e9}token\u{e9}TOKEN\u{e9}",
+                "\u{e9}\u{e9}token\u{e9}[secret]\u{e9}",
+            ),
+            ("no such code: TOKEN.", "no such code: [secret]"),
+            ("request TOKEN failed", "request TOKEN failed"),
+            (
+                "the token of client TOKEN is not there",
+                "the token of client TOKEN is not there",
+            ),
+            ("token eyJhbGciOiJub25lIn0.e30.", "token [secret]"),
+            ("got eyJh.e30.x", "got [secret]"),
+            ("at /x/eyJhIn0.e30.sig", "at [secret]"),
+            ("invalid_token", "invalid_token"),
+            (
+                "the token issuer https://id1.example/realms/master1/x2",
+                "the token issuer https://id1.example/realms/master1/x2",
+            ),
+            (
+                "token 1234567890123456789012",
+                "token 1234567890123456789012",
+            ),
+            (
+                "token abcdefghijklmnopqrstuvwxyz",
+                "token abcdefghijklmnopqrstuvwxyz",
+            ),
+        ] {
+            let (said, shown) = (
+                said.replace("TOKEN", OPAQUE),
+                shown.replace("TOKEN", OPAQUE),
+            );
+            assert_eq!(text(&said, 500, &Secrets::default()), shown, "{said}");
+        }
     }
 
     #[test]
