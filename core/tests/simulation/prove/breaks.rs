@@ -172,7 +172,7 @@ pub(crate) const BREAKS: &[Break] = &[
         promise: "spent-once",
         what: "puts a refresh token back that the server may have used",
         edits: &[Edit {
-            file: "client/fetch.rs",
+            file: "client/fetch/mod.rs",
             from: "(Some(token), Delivery::NotTaken) => {",
             to: "(Some(token), _) => {",
         }],
@@ -182,7 +182,7 @@ pub(crate) const BREAKS: &[Break] = &[
         promise: "spent-once",
         what: "sends a refresh token before the store says that it is spent",
         edits: &[Edit {
-            file: "client/fetch.rs",
+            file: "client/fetch/one_use.rs",
             from: "Stage::Mark(store(StoreOperation::PutIf { version, value }, job, parts));",
             to: "{ let _: crate::SecretBytes = value; Stage::Authenticate };",
         }],
@@ -262,7 +262,7 @@ pub(crate) const BREAKS: &[Break] = &[
         promise: "saved-first",
         what: "uses a registration before it is saved",
         edits: &[Edit {
-            file: "client/registration.rs",
+            file: "client/registration/mod.rs",
             from: "self.unsaved = Some(record);",
             to: "if !record.authorized { return self.adopt(record, parts); }\n        self.unsaved = Some(record);",
         }],
@@ -272,7 +272,7 @@ pub(crate) const BREAKS: &[Break] = &[
         promise: "saved-first",
         what: "uses a token before its one-use refresh token is saved",
         edits: &[Edit {
-            file: "client/fetch.rs",
+            file: "client/fetch/mod.rs",
             from: "(RefreshTokens::OneUse, Some(token)) => {",
             to: "(RefreshTokens::OneUse, Some(token)) if job.target.urls.is_empty() => {",
         }],

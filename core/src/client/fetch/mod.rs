@@ -7,14 +7,21 @@
 //! ```
 //! Lock to Mark and Save are for refresh tokens that can be used once, Subject for a token to be exchanged.
 
+mod one_use;
+mod reaction;
+mod static_token;
+
+use self::{
+    one_use::store,
+    reaction::{Delivery, Reaction, fail, precondition},
+};
 use super::{
     Need, Outcome, StoreOperation, Subject, TaskId, TaskKind,
-    claims::UnverifiedClaims,
     credentials::{Credentials, Tried},
     discovery::{Discovery, Endpoint},
-    io::{Io, Owner, SEND_GRACE_MS},
+    io::{Io, Owner},
     refresh::{RefreshToken, Saved},
-    registration::{Registration, store_error},
+    registration::Registration,
     schedule::Backoff,
     task::mismatched,
 };
@@ -22,7 +29,7 @@ use crate::{
     Code, Config, Error, Event, Exchange, Fault, Now, Secret,
     config::{Grant, RefreshTokens, SecretReference, Target},
     message::{ClientAuthentication, TokenAnswer, TokenGrant, TokenRequest, TokenRules},
-    wire::{Url, is_token, json::Object},
+    wire::Url,
 };
 use alloc::{format, string::String, vec::Vec};
 
@@ -249,162 +256,8 @@ impl Fetch {
         None
     }
 
-    fn read_static_token(
-        &mut self,
-        reference: &SecretReference,
-        job: &Job<'_>,
-        parts: &mut Parts<'_>,
-    ) -> Ended {
-        self.sent = parts.io.now;
-        if let SecretReference::Value(token) = reference {
-            return self.take_static_token(token.clone(), parts);
-        }
-        let task = TaskKind::ReadSecret {
-            reference: reference.clone(),
-        };
-        self.stage = Stage::Static(parts.io.start(
-            job.owner,
-            task,
-            parts.config.timeouts.secret_ms,
-        ));
-        None
-    }
-
-    fn static_token(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Ended {
-        let Some(reference) = &parts.config.client.static_token else {
-            return fail(mismatched());
-        };
-        match outcome.into_secret(reference) {
-            Ok(token) => self.take_static_token(token, parts),
-            Err(error) => fail(error),
-        }
-    }
-
-    fn take_static_token(&mut self, token: Secret, parts: &mut Parts<'_>) -> Ended {
-        if !is_token(token.expose()) {
-            return fail(
-                Error::new(
-                    Code::SecretUnavailable,
-                    "the static token holds characters that no token has",
-                )
-                .at("client.static_token"),
-            );
-        }
-        let claims = UnverifiedClaims::of(token.expose());
-        let now_s = parts.io.now.wall_ms / 1000;
-        let expires_in = match claims.expires_at {
-            Some(at) if at <= now_s => {
-                return fail(
-                    Error::new(
-                        Code::SecretUnavailable,
-                        "the static token has expired; put a new one there",
-                    )
-                    .at("client.static_token"),
-                );
-            }
-            Some(at) => Some(at - now_s),
-            None => None,
-        };
-        let answer = TokenAnswer {
-            access_token: token,
-            expires_in,
-            scopes: None,
-            refresh_token: None,
-            refresh_expires_in: None,
-            issued_token_type: None,
-            content_type_mismatch: false,
-            extra: Object::new(),
-        };
-        Some(Ok(Gain {
-            answer,
-            sent: self.sent,
-            client_id: claims.client_id,
-        }))
-    }
-
-    fn lock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Stage {
-        let timeouts = &parts.config.timeouts;
-        let sending_ms = timeouts.request_ms + SEND_GRACE_MS;
-        let ttl_ms = MOST_TRIES as u64 * sending_ms + 4 * timeouts.store_ms;
-        Stage::Lock(store(StoreOperation::Lock { ttl_ms }, job, parts))
-    }
-
-    fn locked(&mut self, outcome: Outcome, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
-        match outcome {
-            Outcome::Locked { fence } => {
-                self.fence = Some(fence);
-                self.stage = Stage::Load(store(StoreOperation::Get, job, parts));
-                None
-            }
-            Outcome::Held { retry_after_ms } => {
-                let wait = retry_after_ms.unwrap_or(250).clamp(50, 250);
-                self.stage = Stage::Held {
-                    until: parts.io.now.mono_ms + wait,
-                };
-                None
-            }
-            other => fail(store_error(other)),
-        }
-    }
-
-    fn loaded(
-        &mut self,
-        outcome: Outcome,
-        job: &Job<'_>,
-        memory: &mut Memory,
-        parts: &mut Parts<'_>,
-    ) -> Ended {
-        let Outcome::Record { value, version } = outcome else {
-            return fail(store_error(outcome));
-        };
-        self.version = version;
-        let saved = match value {
-            None => Saved::Spent,
-            Some(bytes) => match Saved::read(bytes.expose(), &key(job), self.endpoint()) {
-                Ok(saved) => saved,
-                Err(error) => return fail(error),
-            },
-        };
-        // One that could not be saved is newer than what the store holds, unless the record has changed since:
-        // then it was saved after all, and another process may have sent it.
-        let unsaved = memory.unsaved.take().filter(|(_, at)| *at == version);
-        let usable = unsaved.map(|(token, _)| token).or(match saved {
-            Saved::Ready(token) => Some(token),
-            Saved::Spent => None,
-        });
-        match usable.filter(|token| token.is_usable(parts.io.now.wall_ms)) {
-            None => self.stage = Stage::Source,
-            Some(token) => {
-                self.refresh_token = Some(token);
-                let value = Saved::Spent.write(self.endpoint()).into();
-                self.stage =
-                    Stage::Mark(store(StoreOperation::PutIf { version, value }, job, parts));
-            }
-        }
-        None
-    }
-
     fn endpoint(&self) -> &str {
         self.endpoint.as_ref().map_or("", Url::as_str)
-    }
-
-    /// Only once the store says that the refresh token is spent may it be sent.
-    fn marked(&mut self, outcome: Outcome, memory: &mut Memory) -> Ended {
-        match outcome {
-            Outcome::Stored { version } => {
-                self.version = version;
-                self.stage = Stage::Authenticate;
-                None
-            }
-            other => {
-                self.keep_unsaved(memory);
-                fail(store_error(other))
-            }
-        }
-    }
-
-    fn keep_unsaved(&mut self, memory: &mut Memory) {
-        memory.unsaved = self.refresh_token.take().map(|token| (token, self.version));
     }
 
     /// Where the token is to come from.
@@ -674,21 +527,6 @@ impl Fetch {
         self.done(answer)
     }
 
-    /// A refresh token that cannot be saved stays in memory: the store says that the last one is spent, so no
-    /// other process has it either.
-    fn saved(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
-        if !matches!(outcome, Outcome::Stored { .. }) {
-            self.keep_unsaved(memory);
-            parts.io.event(Event::StoreFailed {
-                error: store_error(outcome),
-            });
-        }
-        match self.gain.take() {
-            Some(answer) => self.done(answer),
-            None => fail(mismatched()),
-        }
-    }
-
     fn done(&self, answer: TokenAnswer) -> Ended {
         let client_id = self.authentication.client_id().map(String::from);
         Some(Ok(Gain {
@@ -786,83 +624,6 @@ impl Fetch {
         }
         Some(Err(failure))
     }
-
-    fn restored(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) -> Ended {
-        if !matches!(outcome, Outcome::Stored { .. }) {
-            self.keep_unsaved(memory);
-            parts.io.event(Event::StoreFailed {
-                error: store_error(outcome),
-            });
-        }
-        self.failure.take().map(Err).or_else(|| fail(mismatched()))
-    }
-
-    fn unlock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) {
-        if let Some(fence) = self.fence.take() {
-            store(StoreOperation::Unlock { fence }, job, parts);
-        }
-    }
-}
-
-/// Whether the server can have used a refresh token that was in a failed request.
-#[derive(Clone, Copy)]
-enum Delivery {
-    /// It has not: never received, or refused before it was looked at.
-    NotTaken,
-    /// It may have.
-    Unknown,
-}
-
-/// What an error asks for.
-enum Reaction {
-    OtherCredentials,
-    OtherGrant,
-    Fail(Backoff),
-}
-
-impl Reaction {
-    fn to(error: &Error) -> Reaction {
-        let said = error.oauth().map(|oauth| oauth.error.as_str());
-        match (error.code(), error.status(), said) {
-            (Code::RateLimited, ..) => Reaction::Fail(Backoff::RateLimited),
-            (Code::ServerError, ..) => Reaction::Fail(Backoff::Trouble),
-            (_, Some(401), _) | (_, _, Some("invalid_client")) => Reaction::OtherCredentials,
-            (_, _, Some("invalid_grant")) => Reaction::OtherGrant,
-            (_, _, Some("temporarily_unavailable" | "server_error")) | (_, Some(408 | 425), _) => {
-                Reaction::Fail(Backoff::Trouble)
-            }
-            _ => Reaction::Fail(kind_of(error)),
-        }
-    }
-}
-
-fn kind_of(error: &Error) -> Backoff {
-    match (error.fault(), error.code()) {
-        (Fault::Network | Fault::Internal, _) => Backoff::Trouble,
-        (_, Code::ServerError | Code::MalformedAnswer | Code::StoreUnavailable) => Backoff::Trouble,
-        (_, Code::RateLimited) => Backoff::RateLimited,
-        _ => Backoff::Refused,
-    }
-}
-
-fn fail(error: Error) -> Ended {
-    let kind = kind_of(&error);
-    Some(Err(Failure {
-        answered: error.fault() != Fault::Network,
-        error,
-        kind,
-        retry_at: None,
-    }))
-}
-
-fn precondition(error: Error, retry_at: u64) -> Ended {
-    let kind = kind_of(&error);
-    Some(Err(Failure {
-        answered: error.fault() != Fault::Network,
-        error,
-        kind,
-        retry_at: Some(retry_at),
-    }))
 }
 
 fn require_scopes(answer: TokenAnswer, target: &Target) -> Result<TokenAnswer, Error> {
@@ -909,18 +670,4 @@ fn grant_name(grant: &TokenGrant<'_>) -> &'static str {
         #[allow(unreachable_patterns)]
         _ => "other",
     }
-}
-
-fn key(job: &Job<'_>) -> String {
-    format!("refresh_token/{}", job.target.name)
-}
-
-fn store(operation: StoreOperation, job: &Job<'_>, parts: &mut Parts<'_>) -> TaskId {
-    let task = TaskKind::Store {
-        key: key(job),
-        operation,
-    };
-    parts
-        .io
-        .start(job.owner, task, parts.config.timeouts.store_ms)
 }

@@ -8,27 +8,27 @@
 //! The record of the intent proves that the store can be written before a client comes into being, and what
 //! the server gave is saved before it is used.
 
+mod authorization;
+mod saved;
+
+use self::saved::{Record, Saved};
 use super::{
     Need, Outcome, StoreOperation, TaskId, TaskKind,
     credentials::Credentials,
     discovery::{Discovery, Endpoint},
     io::{Io, Owner, SEND_GRACE_MS},
     schedule::Backoff,
-    task::{mismatched, random_text},
+    task::mismatched,
 };
 use crate::{
     Code, Config, Error, Event, Exchange, Fault, Secret,
     config::{RegistrationConfig, SecretReference},
     message::{self, RegistrationRequest, UpdateRegistration},
-    wire::{
-        Request, Url,
-        json::{self, Object, Value},
-    },
+    wire::{Request, Url},
 };
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 const RECORD: &str = "registration";
-const DAY_MS: u64 = 86_400_000;
 
 #[derive(Default)]
 pub(crate) struct Registration {
@@ -46,14 +46,6 @@ pub(crate) struct Registration {
     failed: Option<(Error, u64)>,
     failures: u32,
     renew_after: u64,
-}
-
-#[derive(Clone)]
-struct Record {
-    registration: message::Registration,
-    authorized: bool,
-    /// In milliseconds since 1970.
-    saved_at: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -523,79 +515,6 @@ impl Registration {
         Ok(())
     }
 
-    fn authorize(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let (Outcome::Bytes(bytes), Some(record)) = (outcome, &self.saved) else {
-            return Err(mismatched());
-        };
-        let endpoint =
-            match parts
-                .discovery
-                .endpoint(Endpoint::Authorization, parts.config, parts.io)
-            {
-                Need::Met(endpoint) => endpoint,
-                Need::Failed(error, _) => {
-                    return self.note_authorization("failed", Some(format!("{error}")), parts);
-                }
-                Need::Waiting => {
-                    let detail = String::from("the authorization endpoint is not known");
-                    return self.note_authorization("failed", Some(detail), parts);
-                }
-            };
-        let request = record
-            .registration
-            .authorization_request(&endpoint, &random_text(&bytes))?;
-        self.step = Step::Authorize(parts.send(request));
-        Ok(())
-    }
-
-    /// Nothing of interest comes of this step, so nothing in its answer stops the flow.
-    fn authorized(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        let response = match outcome.into_response("the authorization endpoint") {
-            Ok(response) => response,
-            Err((error, _)) => {
-                return self.note_authorization("failed", Some(format!("{error}")), parts);
-            }
-        };
-        let Some(record) = &self.saved else {
-            return Err(mismatched());
-        };
-        match record.registration.authorization_answer(&response) {
-            Ok(answer) => {
-                let error = answer.error().map(|error| error.error.clone());
-                self.note_authorization(answer.kind(), error, parts)
-            }
-            Err(error) => self.note_authorization("failed", Some(format!("{error}")), parts),
-        }
-    }
-
-    fn note_authorization(
-        &mut self,
-        kind: &'static str,
-        error: Option<String>,
-        parts: &mut Parts<'_>,
-    ) -> Result<(), Error> {
-        parts.io.event(Event::AuthorizationAnswered { kind, error });
-        let endpoint = self.endpoint.as_ref().map_or("", Url::as_str);
-        let Some(record) = &mut self.saved else {
-            return Err(mismatched());
-        };
-        record.authorized = true;
-        self.step =
-            Step::SaveAuthorized(parts.put(self.version, Saved::registered(endpoint, record)));
-        Ok(())
-    }
-
-    /// A note that could not be saved costs one more authorization step some day, no more.
-    fn settled(&mut self, outcome: Outcome, parts: &mut Parts<'_>) -> Result<(), Error> {
-        if !matches!(outcome, Outcome::Stored { .. }) {
-            parts.io.event(Event::StoreFailed {
-                error: store_error(outcome),
-            });
-        }
-        self.finish(parts);
-        Ok(())
-    }
-
     fn finish(&mut self, parts: &mut Parts<'_>) {
         self.goal = Goal::Have;
         self.failed = None;
@@ -662,107 +581,6 @@ impl Parts<'_> {
             max_bytes: self.config.limits.answer_bytes,
         };
         self.io.start(Owner::Registration, task, timeout_ms)
-    }
-}
-
-impl Record {
-    /// When the secret is renewed: a day before its end, or a tenth of its life if that is shorter.
-    fn renew_at(&self) -> Option<u64> {
-        let ends = self
-            .registration
-            .client_secret_expires_at?
-            .saturating_mul(1000);
-        let window = DAY_MS.min(ends.saturating_sub(self.saved_at) / 10);
-        Some(ends - window.min(ends))
-    }
-}
-
-/// What the store holds under [`RECORD`].
-enum Saved {
-    Intent,
-    Registered(Box<Record>),
-}
-
-impl Saved {
-    fn intent(endpoint: &str, now: u64) -> Vec<u8> {
-        Self::write("intent", endpoint, now, None, false)
-    }
-
-    fn registered(endpoint: &str, record: &Record) -> Vec<u8> {
-        let registration = record.registration.to_json();
-        Self::write(
-            "registered",
-            endpoint,
-            record.saved_at,
-            Some(registration),
-            record.authorized,
-        )
-    }
-
-    fn write(
-        state: &str,
-        endpoint: &str,
-        now: u64,
-        registration: Option<Object>,
-        authorized: bool,
-    ) -> Vec<u8> {
-        let mut object = Object::new();
-        object.insert("format", Value::from(1u64));
-        object.insert("state", Value::from(state));
-        object.insert("endpoint", Value::from(endpoint));
-        object.insert("saved_at", Value::from(now / 1000));
-        object.insert("authorized", Value::from(authorized));
-        if let Some(registration) = registration {
-            object.insert("registration", Value::Object(registration));
-        }
-        Value::Object(object).to_json().into_bytes()
-    }
-
-    fn read(bytes: &[u8], endpoint: &str) -> Result<Option<Saved>, Error> {
-        let corrupt = |why: String| {
-            Error::new(
-                Code::StoreCorrupt,
-                format!("{why}; move the store file away to register anew, or give this client a store of its own"),
-            )
-            .at("store, record registration")
-        };
-        let object = json::parse_object(bytes).map_err(|error| corrupt(format!("{error}")))?;
-        if object.get("format").and_then(Value::as_u64) != Some(1) {
-            return Err(corrupt(String::from(
-                "it was written by another version of svcauth",
-            )));
-        }
-        match object.get("endpoint").and_then(Value::as_str) {
-            Some(saved) if saved == endpoint => {}
-            other => {
-                return Err(corrupt(format!(
-                    "it holds a registration at {}, not at {endpoint}",
-                    other.unwrap_or("an unknown place")
-                )));
-            }
-        }
-        match object.get("state").and_then(Value::as_str) {
-            Some("intent") => Ok(Some(Saved::Intent)),
-            // A record cannot be removed; this is what the command leaves of a deleted client.
-            Some("deleted") => Ok(None),
-            Some("registered") => {
-                let Some(registration) = object.get("registration").and_then(Value::as_object)
-                else {
-                    return Err(corrupt(String::from("the registration is missing")));
-                };
-                Ok(Some(Saved::Registered(Box::new(Record {
-                    registration: message::Registration::from_json(registration)
-                        .map_err(|error| corrupt(format!("{error}")))?,
-                    authorized: object.get("authorized").and_then(Value::as_bool) == Some(true),
-                    saved_at: object
-                        .get("saved_at")
-                        .and_then(Value::as_u64)
-                        .unwrap_or(0)
-                        .saturating_mul(1000),
-                }))))
-            }
-            _ => Err(corrupt(String::from("its state is unknown"))),
-        }
     }
 }
 
