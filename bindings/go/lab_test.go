@@ -94,33 +94,11 @@ func (l *lab) config(more ...string) []byte {
 	for _, text := range more {
 		var over any
 		ok(l.t, json.Unmarshal([]byte(text), &over))
-		config = merged(config, over).(map[string]any)
+		config = svcauth.MergePatch(config, over).(map[string]any)
 	}
 	text, err := json.Marshal(config)
 	ok(l.t, err)
 	return text
-}
-
-// merged is a JSON merge patch (RFC 7396).
-func merged(target, patch any) any {
-	members, isObject := patch.(map[string]any)
-	if !isObject {
-		return patch
-	}
-	result := map[string]any{}
-	if target, ok := target.(map[string]any); ok {
-		for name, value := range target {
-			result[name] = value
-		}
-	}
-	for name, value := range members {
-		if value == nil {
-			delete(result, name)
-		} else {
-			result[name] = merged(result[name], value)
-		}
-	}
-	return result
 }
 
 func (l *lab) client(config []byte, options ...svcauth.Option) *svcauth.Client {

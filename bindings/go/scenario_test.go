@@ -94,7 +94,7 @@ func overlay(below, above object) object {
 			}
 			result[name] = names
 		case "config", "capabilities", "secrets", "store":
-			result[name] = mergePatch(result[name], value)
+			result[name] = MergePatch(result[name], value)
 		default:
 			result[name] = value
 		}
@@ -102,8 +102,8 @@ func overlay(below, above object) object {
 	return result
 }
 
-// mergePatch is RFC 7396.
-func mergePatch(target, patch any) any {
+// MergePatch is RFC 7396; the lab's tests, in the package svcauth_test, use it too.
+func MergePatch(target, patch any) any {
 	members, isObject := patch.(object)
 	if !isObject {
 		return patch
@@ -118,7 +118,7 @@ func mergePatch(target, patch any) any {
 		if value == nil {
 			delete(result, name)
 		} else {
-			result[name] = mergePatch(result[name], value)
+			result[name] = MergePatch(result[name], value)
 		}
 	}
 	return result

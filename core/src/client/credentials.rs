@@ -1,7 +1,7 @@
 //! The active pairs of client id and secret, their secrets, and which of them is preferred.
 
 use super::{
-    Outcome, TaskId, TaskKind,
+    Outcome, TaskId,
     io::{Io, Owner},
 };
 use crate::{
@@ -127,10 +127,8 @@ impl Credentials {
                     pair.secret = Some(secret.clone());
                 }
                 Some(reference) => {
-                    let task = TaskKind::ReadSecret {
-                        reference: reference.clone(),
-                    };
-                    pair.reading = Some(io.start(Owner::Credentials(position), task, timeout_ms));
+                    let owner = Owner::Credentials(position);
+                    pair.reading = Some(io.read_secret(owner, reference, timeout_ms));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::{
     Jitter, LeaseChange, LeaseState, Outcome, Output, SendFailure, Stats, Task, TaskId, TaskKind,
 };
-use crate::{Event, Now};
+use crate::{Event, Now, config::SecretReference};
 use alloc::{
     collections::{BTreeMap, VecDeque},
     string::String,
@@ -83,6 +83,19 @@ impl Io {
             kind,
         });
         id
+    }
+
+    /// Has the host read a secret that is not in the configuration itself.
+    pub(crate) fn read_secret(
+        &mut self,
+        owner: Owner,
+        reference: &SecretReference,
+        timeout_ms: u64,
+    ) -> TaskId {
+        let task = TaskKind::ReadSecret {
+            reference: reference.clone(),
+        };
+        self.start(owner, task, timeout_ms)
     }
 
     pub(crate) fn event(&mut self, event: Event) {

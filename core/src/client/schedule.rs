@@ -42,6 +42,17 @@ pub(crate) struct Life {
     pub(crate) expires_at: u64,
 }
 
+impl Life {
+    /// Until when a host serves the token without asking the client.
+    pub(crate) fn ask_at(&self, kept_fresh: bool) -> u64 {
+        if kept_fresh {
+            self.serve_until
+        } else {
+            self.refresh_at
+        }
+    }
+}
+
 impl Schedule {
     /// The life of a token of `lifetime` whose request was sent at `sent` and whose answer came at `received`.
     pub(crate) fn life(

@@ -486,11 +486,7 @@ impl Token {
             value: gain.answer.access_token,
             lifetime_ms: life.expires_at.saturating_sub(gain.sent.mono_ms),
             refresh_at_ms: life.refresh_at,
-            ask_at_ms: if kept_fresh {
-                life.serve_until
-            } else {
-                life.refresh_at
-            },
+            ask_at_ms: life.ask_at(kept_fresh),
             serve_until_ms: life.serve_until,
             expires_at_ms: life.expires_at,
             expires_at_wall_ms: gain.sent.wall_ms.saturating_add(lifetime.ms),
@@ -550,12 +546,7 @@ impl Token {
         self.wanted = true;
         let kept_fresh = self.is_kept_fresh(&config.schedule);
         config.schedule.part_ways(&mut life, &mut io.jitter);
-        let ask_at = if kept_fresh {
-            life.serve_until
-        } else {
-            life.refresh_at
-        };
-        let lease = record.lease(&life, ask_at);
+        let lease = record.lease(&life, life.ask_at(kept_fresh));
         io.event(Event::LeaseAdopted {
             target: self.name(config),
             lease: lease.id(),

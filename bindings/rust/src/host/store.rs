@@ -16,7 +16,7 @@
 //! as long as it lives, and the kernel gives that back on death. `boot` names the kernel that knows about it;
 //! under another one, which may share no locks over a network, only the time counts.
 
-use crate::sync::{deadline, left};
+use crate::sync::{deadline, left, lock};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
     process,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     thread,
     time::{Duration, SystemTime},
 };
@@ -139,22 +139,22 @@ impl FileStore {
             before = Some(number("fence"));
         }
         let fence = next(&mut document);
-        let mut lock = Object::from_iter([
+        let mut entry = Object::from_iter([
             ("owner", Value::from(self.owner.as_str())),
             ("fence", Value::from(fence)),
             ("taken_ms", Value::from(now)),
             ("ttl_ms", Value::from(ttl_ms)),
         ]);
         if let Some(boot) = self.live(fence) {
-            lock.insert("boot", Value::from(boot));
+            entry.insert("boot", Value::from(boot));
         }
-        set(&mut document, "locks", key, Some(lock));
+        set(&mut document, "locks", key, Some(entry));
         if let Err(failure) = self.write(&document) {
-            self.alive().remove(&fence);
+            lock(&self.alive).remove(&fence);
             return Err(failure);
         }
         if let Some(before) = before {
-            self.alive().remove(&before);
+            lock(&self.alive).remove(&before);
             self.bury(before);
         }
         Ok(Outcome::Locked { fence })
@@ -162,7 +162,7 @@ impl FileStore {
 
     fn unlock(&self, key: &str, fence: u64) -> Result<Outcome, Failure> {
         // Whatever happens below: who gave the lock back holds it no more.
-        let life = self.alive().remove(&fence);
+        let life = lock(&self.alive).remove(&fence);
         let mut document = self.read()?;
         let is_ours = |lock: &&Object| {
             lock.get("fence").and_then(Value::as_u64) == Some(fence)
@@ -187,7 +187,7 @@ impl FileStore {
             .open(self.life(fence))
             .ok()?;
         file.try_lock().ok()?;
-        self.alive().insert(fence, file);
+        lock(&self.alive).insert(fence, file);
         Some(boot)
     }
 
@@ -205,10 +205,6 @@ impl FileStore {
     /// Removes the file of a lock that is over. Where it stays it means nothing: no lock names it.
     fn bury(&self, fence: u64) {
         let _ = fs::remove_file(self.life(fence));
-    }
-
-    fn alive(&self) -> MutexGuard<'_, BTreeMap<u64, File>> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn life(&self, fence: u64) -> PathBuf {

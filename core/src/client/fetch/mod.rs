@@ -299,14 +299,8 @@ impl Fetch {
             self.subject_token = Some(token.clone());
             self.stage = Stage::Authenticate;
         } else {
-            let task = TaskKind::ReadSecret {
-                reference: reference.clone(),
-            };
-            self.stage = Stage::Subject(parts.io.start(
-                job.owner,
-                task,
-                parts.config.timeouts.secret_ms,
-            ));
+            let timeout_ms = parts.config.timeouts.secret_ms;
+            self.stage = Stage::Subject(parts.io.read_secret(job.owner, reference, timeout_ms));
         }
         None
     }

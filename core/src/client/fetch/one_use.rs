@@ -98,20 +98,13 @@ impl Fetch {
         memory.unsaved = self.refresh_token.take().map(|token| (token, self.version));
     }
 
-    /// A refresh token that cannot be saved stays in memory: the store says that the last one is spent, so no
-    /// other process has it either.
     pub(super) fn saved(
         &mut self,
         outcome: Outcome,
         memory: &mut Memory,
         parts: &mut Parts<'_>,
     ) -> Ended {
-        if !matches!(outcome, Outcome::Stored { .. }) {
-            self.keep_unsaved(memory);
-            parts.io.event(Event::StoreFailed {
-                error: store_error(outcome),
-            });
-        }
+        self.keep_unless_stored(outcome, memory, parts);
         match self.gain.take() {
             Some(answer) => self.done(answer),
             None => fail(mismatched()),
@@ -124,13 +117,19 @@ impl Fetch {
         memory: &mut Memory,
         parts: &mut Parts<'_>,
     ) -> Ended {
+        self.keep_unless_stored(outcome, memory, parts);
+        self.failure.take().map(Err).or_else(|| fail(mismatched()))
+    }
+
+    /// A refresh token that cannot be saved stays in memory: the store says that the last one is spent, so no
+    /// other process has it either.
+    fn keep_unless_stored(&mut self, outcome: Outcome, memory: &mut Memory, parts: &mut Parts<'_>) {
         if !matches!(outcome, Outcome::Stored { .. }) {
             self.keep_unsaved(memory);
             parts.io.event(Event::StoreFailed {
                 error: store_error(outcome),
             });
         }
-        self.failure.take().map(Err).or_else(|| fail(mismatched()))
     }
 
     pub(super) fn unlock(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) {

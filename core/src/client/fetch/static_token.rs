@@ -3,7 +3,7 @@
 use super::{Ended, Fetch, Gain, Job, Parts, Stage, fail};
 use crate::{
     Code, Error, Secret,
-    client::{Outcome, TaskKind, claims::UnverifiedClaims, task::mismatched},
+    client::{Outcome, claims::UnverifiedClaims, task::mismatched},
     config::SecretReference,
     message::TokenAnswer,
     wire::{is_token, json::Object},
@@ -20,14 +20,8 @@ impl Fetch {
         if let SecretReference::Value(token) = reference {
             return self.take_static_token(token.clone(), parts);
         }
-        let task = TaskKind::ReadSecret {
-            reference: reference.clone(),
-        };
-        self.stage = Stage::Static(parts.io.start(
-            job.owner,
-            task,
-            parts.config.timeouts.secret_ms,
-        ));
+        let timeout_ms = parts.config.timeouts.secret_ms;
+        self.stage = Stage::Static(parts.io.read_secret(job.owner, reference, timeout_ms));
         None
     }
 
