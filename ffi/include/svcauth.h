@@ -3,6 +3,7 @@
 // A program keeps one svcauth_client. It asks it for the token of a target, does what svcauth_client_poll
 // wants done (send this request, read that secret), and says how it went with svcauth_client_complete_*.
 // svcauth_client_decide says what an outgoing call carries, and svcauth_client_answered what a 401 means.
+// A program that sends single messages needs no client: svcauth_exchange_new.
 //
 // Results. Every function that can fail answers an svcauth_result. All other results go through
 // out-parameters, which are written on success only. The parameter `error` is the exception: it is written on
@@ -347,6 +348,25 @@ typedef uint32_t svcauth_event_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What `svcauth_client_adopt` answers.
+enum svcauth_adoption
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The client serves it.
+  SVCAUTH_ADOPTION_ADOPTED = 1,
+  // It has ended, its age cannot be told, or the client has a fresher one: ask the client as always.
+  SVCAUTH_ADOPTION_NOT_ADOPTED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_adoption svcauth_adoption;
+#else
+typedef uint32_t svcauth_adoption;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // Where a secret is.
 enum svcauth_secret_kind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -463,6 +483,30 @@ typedef uint32_t svcauth_error_text;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// A text of a message.
+enum svcauth_exchange_text
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The method of the request.
+  SVCAUTH_EXCHANGE_TEXT_METHOD = 1,
+  // The absolute URL of the request.
+  SVCAUTH_EXCHANGE_TEXT_URL = 2,
+  // The body of the request; empty where there is none. A secret.
+  SVCAUTH_EXCHANGE_TEXT_BODY = 3,
+  // All header fields of the request as they stand on the wire, lines of `Name: value` that end with a
+  // carriage return and a line feed. A secret.
+  SVCAUTH_EXCHANGE_TEXT_HEADERS = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_exchange_text svcauth_exchange_text;
+#else
+typedef uint32_t svcauth_exchange_text;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // A text of a lease.
 enum svcauth_lease_text
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -517,6 +561,26 @@ enum svcauth_output_text
 typedef enum svcauth_output_text svcauth_output_text;
 #else
 typedef uint32_t svcauth_output_text;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How the monotonic clock of a record relates to that of the client that adopts it.
+enum svcauth_record_clock
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // It is the same one, and has run on since: another client of this process, or of its parent.
+  SVCAUTH_RECORD_CLOCK_SAME = 1,
+  // It is another one: another machine, or this one before it was started anew. The wall clock alone tells
+  // how old the record is.
+  SVCAUTH_RECORD_CLOCK_OTHER = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum svcauth_record_clock svcauth_record_clock;
+#else
+typedef uint32_t svcauth_record_clock;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -607,6 +671,12 @@ typedef struct svcauth_decision svcauth_decision;
 //
 // Owned by whoever got it, freed by `svcauth_error_free`. Immutable: any number of threads may read it.
 typedef struct svcauth_error svcauth_error;
+
+// One message of OAuth: a request to send as it is, and the reader of its answer. No client is involved.
+//
+// Owned by whoever got it, freed by `svcauth_exchange_free`, which wipes what was secret. Immutable: any
+// number of threads may use it, any number of times.
+typedef struct svcauth_exchange svcauth_exchange;
 
 // An access token with the times it may be used.
 //
@@ -1010,6 +1080,111 @@ svcauth_result svcauth_error_get_info(const svcauth_error *error,
 // Frees an error; NULL is nothing to free.
 svcauth_result svcauth_error_free(svcauth_error *error);
 
+// Makes the message `name` with its parameters, a JSON object; nothing is sent. Send the request as it is,
+// follow no redirect, and give the answer to `svcauth_exchange_parse`. Freed by `svcauth_exchange_free`.
+//
+// The messages, with their parameters and what the answer has; `?` stands behind what may be left out:
+//
+//     register             RFC 7591: a client is registered
+//       parameters         endpoint, metadata?, initial_access_token?, allowed_origins?, insecure_http?
+//       answer             registration, refused_uri?
+//     read_registration    RFC 7592 section 2.1
+//       parameters         registration, allowed_origins?, insecure_http?
+//       answer             registration, refused_uri?
+//     update_registration  RFC 7592 section 2.2
+//       parameters         registration, metadata?, allowed_origins?, insecure_http?
+//       answer             registration, refused_uri?
+//     delete_registration  RFC 7592 section 2.3
+//       parameters         registration, insecure_http?
+//       answer             nothing
+//     authorize            the second step of the flow: the authorization endpoint with the registration's token
+//       parameters         endpoint, state, registration?, registration_access_token?, client_id?,
+//                          client_secret?, redirect_uri?, scopes?, response_type?, insecure_http?
+//       answer             kind, location?, error?, has_code?, status?
+//     token                RFC 6749 section 5, RFC 8693
+//       parameters         endpoint, auth?, basic_encoding?, client_id?, client_secret?, grant?, scopes?,
+//                          audience?, resource?, parameters?, allow_missing_token_type?, allow_form_answer?,
+//                          insecure_http?
+//       answer             access_token, token_type, expires_in?, scope?, refresh_token?, refresh_expires_in?,
+//                          issued_token_type?, content_type_mismatch
+//     metadata             RFC 8414, OpenID Connect Discovery
+//       parameters         issuer, document?, insecure_http?
+//       answer             issuer, token_endpoint?, authorization_endpoint?, registration_endpoint?, jwks_uri?,
+//                          revocation_endpoint?, introspection_endpoint?,
+//                          token_endpoint_auth_methods_supported?
+//
+// The parameters:
+//
+//     endpoint, issuer            a URL: https, or http of this machine
+//     insecure_http               list of origins that may be spoken to without TLS besides
+//     metadata                    the client metadata (RFC 7591 section 2); of an update, the members to change
+//     registration                what an answer calls so, whole; for authorize it gives what is not given by itself
+//     allowed_origins             list of origins where the client may be managed, besides the endpoint's own
+//     initial_access_token,       texts; secrets
+//     registration_access_token,
+//     client_secret
+//     client_id, redirect_uri     texts
+//     state                       a fresh random text
+//     response_type               "token" unless given
+//     auth                        "client_secret_basic" unless given, "client_secret_post" or "none"
+//     basic_encoding              "form" unless given (RFC 6749 section 2.3.1), or "raw"
+//     grant                       "client_credentials" unless given, or
+//                                 { "type": "refresh_token", "refresh_token" },
+//                                 { "type": "token_exchange", "subject_token", "subject_token_type",
+//                                   "requested_token_type"? }, or
+//                                 { "type": "bare", "method"? }: a request without parameters, by "POST" unless
+//                                 given, or "GET" (OPAAL)
+//     scopes, audience, resource  lists of texts
+//     parameters                  further parameters of the request, texts by name
+//     allow_missing_token_type,   booleans, false unless given: what a server may do besides
+//     allow_form_answer
+//     document                    "openid" unless given, or "oauth"
+//
+// The answer:
+//
+//     registration                all that is known of the registration (RFC 7591 section 3.2.1), to be saved whole
+//     refused_uri                 why the registration_client_uri that the server gave is left out
+//     kind                        "login_page" with location; "callback" with has_code, and error if one came;
+//                                 "error_page", with error if one came; "answered" with status
+//     error                       { "error", "description"?, "uri"? }
+//     expires_in,                 seconds, rounded down; an expires_in of more than ten years is a point in time,
+//     refresh_expires_in          in seconds since 1970 (OPAAL)
+//     scope                       the granted scopes with a space between them; empty: none
+//     content_type_mismatch       whether the answer was JSON and did not say so
+//
+// What the server said besides is kept beside these members. A wrong name or parameter is
+// `SVCAUTH_RESULT_INVALID_ARGUMENT`; a text of the error has its path, or its offset where the text is no
+// JSON.
+svcauth_result svcauth_exchange_new(const char *name,
+                                    size_t name_len,
+                                    const char *parameters_json,
+                                    size_t parameters_len,
+                                    svcauth_exchange **exchange,
+                                    svcauth_error **error);
+
+// Gives a text of a message. It stays until the message is freed.
+svcauth_result svcauth_exchange_get_text(const svcauth_exchange *exchange,
+                                         svcauth_exchange_text which,
+                                         const char **text,
+                                         size_t *len);
+
+// Reads the answer to the request, and gives what it says as a JSON object, described with
+// `svcauth_exchange_new`. It may hold secrets; freed by `svcauth_text_free`.
+//
+// `header_fields` and `body` are as for `svcauth_client_complete_response`. An answer that says no, or that
+// the specification does not allow, is an error.
+svcauth_result svcauth_exchange_parse(const svcauth_exchange *exchange,
+                                      uint32_t status,
+                                      const char *header_fields,
+                                      size_t header_fields_len,
+                                      const uint8_t *body,
+                                      size_t body_len,
+                                      svcauth_text **answer,
+                                      svcauth_error **error);
+
+// Frees a message; NULL is nothing to free. Texts that were parsed stay.
+svcauth_result svcauth_exchange_free(svcauth_exchange *exchange);
+
 // Gives a text of a lease: (NULL, 0) where it has none. It stays until the last reference is released.
 svcauth_result svcauth_lease_get_text(const svcauth_lease *lease,
                                       svcauth_lease_text which,
@@ -1061,6 +1236,29 @@ svcauth_result svcauth_output_event_level(const svcauth_output *output,
 
 // Frees an output; NULL is nothing to free. A task is not answered by it.
 svcauth_result svcauth_output_free(svcauth_output *output);
+
+// Notes a lease down for another client of the same configuration, as a JSON object that holds the token: for
+// `svcauth_client_adopt`. A secret; freed by `svcauth_text_free`. The times are what both clocks show now.
+svcauth_result svcauth_lease_record(const svcauth_lease *lease,
+                                    uint64_t mono_ms,
+                                    uint64_t wall_ms,
+                                    svcauth_text **record,
+                                    svcauth_error **error);
+
+// Gives a client the lease of another client of the same configuration, as `svcauth_lease_record` noted it
+// down: the service's own token for a target. Poll afterwards.
+//
+// It is announced, refreshed and rejected like any other. A text that is no record is
+// `SVCAUTH_RESULT_STORE_CORRUPT`.
+svcauth_result svcauth_client_adopt(const svcauth_client *client,
+                                    uint32_t target,
+                                    const char *record,
+                                    size_t record_len,
+                                    svcauth_record_clock clock,
+                                    uint64_t mono_ms,
+                                    uint64_t wall_ms,
+                                    svcauth_adoption *what,
+                                    svcauth_error **error);
 
 // Gives what all tasks have.
 svcauth_result svcauth_output_task(const svcauth_output *output,

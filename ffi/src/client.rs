@@ -541,7 +541,7 @@ pub(crate) fn number_of(target: TargetId) -> u32 {
     u32::try_from(target.index()).unwrap_or(u32::MAX)
 }
 
-fn target_of(core: &core::Client, number: u32) -> Result<TargetId, Failure> {
+pub(crate) fn target_of(core: &core::Client, number: u32) -> Result<TargetId, Failure> {
     core.targets()
         .nth(number as usize)
         .ok_or_else(|| Failure::invalid_value("target"))

@@ -4,6 +4,7 @@ use crate::{
     call::Decision,
     client::Client,
     error::{Error, Failure},
+    exchange::Exchange,
     guard::{self, Out},
     lease::Lease,
     output::Output,
@@ -44,6 +45,7 @@ kinds! {
     4 => Lease,
     5 => Output,
     6 => Text,
+    7 => Exchange,
 }
 
 /// The object behind a handle that C gave us.

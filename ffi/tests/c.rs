@@ -5,25 +5,43 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use svcauth_lab::{Lab, LabConfig};
 
 #[test]
 fn a_c_program_gets_a_token_and_survives_a_401() {
-    run("flow");
+    run("flow", []);
 }
 
 #[test]
 fn a_c_program_is_told_what_went_wrong() {
-    run("failures");
+    run("failures", []);
 }
 
 #[test]
 fn every_wrong_argument_is_answered_with_its_code() {
-    run("arguments");
+    run("arguments", []);
+}
+
+#[test]
+fn a_client_serves_the_lease_of_another_one() {
+    run("adopt", []);
+}
+
+#[test]
+fn a_c_program_sends_single_messages_by_itself() {
+    let lab = Lab::start(LabConfig::default());
+    let urls = [
+        lab.issuer_url(),
+        lab.admin_url(),
+        lab.opaal_url(),
+        lab.smd_url(),
+    ];
+    run("exchange", urls.iter().map(String::as_str));
 }
 
 #[test]
 fn threads_share_handles_while_they_are_freed() {
-    run("threads");
+    run("threads", []);
 }
 
 #[test]
@@ -42,7 +60,7 @@ fn the_header_is_c11_and_cpp17() {
 
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
-fn run(name: &str) {
+fn run<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>) {
     let archive = library();
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     succeed(
@@ -56,7 +74,7 @@ fn run(name: &str) {
             .args(["-lm", "-ldl", "-lpthread", "-o"])
             .arg(&program),
     );
-    succeed(&mut Command::new(program));
+    succeed(Command::new(program).args(arguments));
 }
 
 /// The static library of the profile that this test was built with.

@@ -22,6 +22,8 @@ static void row(const char *what, svcauth_result got, svcauth_result expected)
 
 #define UNTOUCHED ((void *)&failed)
 
+#define METADATA "{\"issuer\":\"https://issuer.example\"}"
+
 // A token for the first target, whatever the client still has to do for it.
 static svcauth_lease *a_lease(svcauth_client *c)
 {
@@ -82,6 +84,7 @@ static void no_client(const void *handle, const svcauth_decision *d)
     IS_HANDLE(svcauth_client_complete_store(c, 1, 1, 0, 0, 0, NULL));
     IS_HANDLE(svcauth_client_complete_failed(c, 1, NULL, 0, 0, 0, NULL));
     IS_HANDLE(svcauth_client_complete_unsupported(c, 1, 0, 0, NULL));
+    IS_HANDLE(svcauth_client_adopt(c, 0, NULL, 0, SVCAUTH_RECORD_CLOCK_SAME, 0, 0, &number, NULL));
     IS_HANDLE(svcauth_client_free((void *)c));
     CHECK(number == 77 && until == 77);
     CHECK(decision == UNTOUCHED && lease == UNTOUCHED && output == UNTOUCHED && made == UNTOUCHED);
@@ -140,6 +143,7 @@ static void no_lease(const void *handle, const svcauth_decision *d)
     IS_HANDLE(svcauth_lease_retain(lease));
     svcauth_text *made = UNTOUCHED;
     IS_HANDLE(svcauth_decision_call_event(d, lease, TEXT("GET"), TEXT(URL), 0, 1, &made, NULL));
+    IS_HANDLE(svcauth_lease_record(lease, 0, 0, &made, NULL));
     CHECK(made == UNTOUCHED);
     IS_HANDLE(svcauth_lease_release(lease));
     CHECK(text == UNTOUCHED && len == 77);
@@ -175,6 +179,18 @@ static void no_output(const void *handle)
     CHECK(lease == UNTOUCHED && error == UNTOUCHED);
 }
 
+static void no_exchange(const void *handle)
+{
+    const svcauth_exchange *exchange = handle;
+    const char *text = UNTOUCHED;
+    size_t len = 77;
+    svcauth_text *made = UNTOUCHED;
+    IS_HANDLE(svcauth_exchange_get_text(exchange, 1, &text, &len));
+    IS_HANDLE(svcauth_exchange_parse(exchange, 200, NULL, 0, NULL, 0, &made, NULL));
+    IS_HANDLE(svcauth_exchange_free((void *)exchange));
+    CHECK(text == UNTOUCHED && len == 77 && made == UNTOUCHED);
+}
+
 static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcauth_lease *lease,
                                   svcauth_output *output)
 {
@@ -184,6 +200,7 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
     svcauth_output *freed_output;
     svcauth_error *error, *freed_error;
     svcauth_text *text, *freed_text;
+    svcauth_exchange *exchange, *freed_exchange;
     uint64_t until;
     uint32_t number;
 
@@ -199,6 +216,9 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
     OK(svcauth_client_settings(c, &text, NULL));
     OK(svcauth_client_settings(c, &freed_text, NULL));
     OK(svcauth_text_free(freed_text));
+    OK(svcauth_exchange_new(TEXT("metadata"), TEXT(METADATA), &exchange, NULL));
+    OK(svcauth_exchange_new(TEXT("metadata"), TEXT(METADATA), &freed_exchange, NULL));
+    OK(svcauth_exchange_free(freed_exchange));
     OK(svcauth_client_free(freed_client));
     OK(svcauth_decision_free(freed_decision));
     OK(svcauth_output_free(freed_output));
@@ -207,8 +227,8 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
     OK(svcauth_lease_release(freed_lease));
 
     const void *none[] = {
-        freed_client, freed_decision, freed_lease, freed_output, freed_error, freed_text, "on the heap of no one",
-        &until, (void *)1, (void *)UINTPTR_MAX, (void *)(UINTPTR_MAX / 2), (char *)c + 1,
+        freed_client, freed_decision, freed_lease, freed_output, freed_error, freed_text,
+        freed_exchange, "on the heap of no one", &until, (void *)1, (void *)UINTPTR_MAX, (void *)(UINTPTR_MAX / 2), (char *)c + 1,
     };
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         no_client(none[i], d);
@@ -217,9 +237,10 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
         no_lease(none[i], d);
         no_text(none[i]);
         no_output(none[i]);
+        no_exchange(none[i]);
     }
-    const void *kinds[] = {c, d, lease, output, error, text};
-    for (int i = 0; i < 6; i++) {
+    const void *kinds[] = {c, d, lease, output, error, text, exchange};
+    for (int i = 0; i < 7; i++) {
         if (i != 0)
             no_client(kinds[i], d);
         if (i != 1)
@@ -232,7 +253,10 @@ static void handles_that_are_none(svcauth_client *c, svcauth_decision *d, svcaut
             no_output(kinds[i]);
         if (i != 4)
             no_error(kinds[i]);
+        if (i != 6)
+            no_exchange(kinds[i]);
     }
+    OK(svcauth_exchange_free(exchange));
     OK(svcauth_text_free(text));
     OK(svcauth_error_free(error));
 }
@@ -252,6 +276,7 @@ int main(void)
     svcauth_output *out = UNTOUCHED, *task;
     svcauth_error *error = UNTOUCHED, *e;
     svcauth_text *made_text = UNTOUCHED;
+    svcauth_exchange *exchange = UNTOUCHED;
     svcauth_error_info error_info;
     svcauth_lease_info lease_info;
     svcauth_task_info task_info;
@@ -462,7 +487,50 @@ int main(void)
     CHECK(is_text(text, len, "client"));
     OK(svcauth_error_free(error));
 
+    IS_NULL(svcauth_exchange_new(NULL, 3, TEXT(METADATA), &exchange, NULL));
+    IS_NULL(svcauth_exchange_new(TEXT("metadata"), NULL, 3, &exchange, NULL));
+    IS_NULL(svcauth_exchange_new(TEXT("metadata"), TEXT(METADATA), NULL, NULL));
+    IS_UTF8(svcauth_exchange_new(bad, 2, TEXT(METADATA), &exchange, NULL));
+    IS_VALUE(svcauth_exchange_new(TEXT("metadata"), METADATA, SIZE_MAX, &exchange, NULL));
+    IS(INVALID_ARGUMENT, svcauth_exchange_new(NULL, 0, TEXT(METADATA), &exchange, NULL));
+    IS(INVALID_ARGUMENT, svcauth_exchange_new(TEXT("metadata"), NULL, 0, &exchange, NULL));
+    IS(INVALID_ARGUMENT, svcauth_exchange_new(TEXT("metadata"), bad, 2, &exchange, NULL));
+    CHECK(exchange == UNTOUCHED);
+    OK(svcauth_exchange_new(TEXT("metadata"), TEXT(METADATA), &exchange, NULL));
+    IS_NULL(svcauth_exchange_get_text(NULL, 1, &text, &len));
+    IS_NULL(svcauth_exchange_get_text(exchange, 1, NULL, &len));
+    IS_NULL(svcauth_exchange_get_text(exchange, 1, &text, NULL));
+    IS_VALUE(svcauth_exchange_get_text(exchange, 0, &text, &len));
+    IS_VALUE(svcauth_exchange_get_text(exchange, 5, &text, &len));
+    made_text = UNTOUCHED;
+    IS_NULL(svcauth_exchange_parse(NULL, 200, NULL, 0, NULL, 0, &made_text, NULL));
+    IS_NULL(svcauth_exchange_parse(exchange, 200, NULL, 3, NULL, 0, &made_text, NULL));
+    IS_NULL(svcauth_exchange_parse(exchange, 200, NULL, 0, NULL, 3, &made_text, NULL));
+    IS_NULL(svcauth_exchange_parse(exchange, 200, NULL, 0, NULL, 0, NULL, NULL));
+    IS_VALUE(svcauth_exchange_parse(exchange, 99, NULL, 0, NULL, 0, &made_text, NULL));
+    IS_VALUE(svcauth_exchange_parse(exchange, 200, NULL, 0, byte, SIZE_MAX, &made_text, NULL));
+    IS(MALFORMED_ANSWER, svcauth_exchange_parse(exchange, 200, NULL, 0, byte, 1, &made_text, NULL));
+    CHECK(made_text == UNTOUCHED);
+    OK(svcauth_exchange_free(exchange));
+    OK(svcauth_exchange_free(NULL));
+
     lease = a_lease(c);
+    IS_NULL(svcauth_lease_record(NULL, 0, 0, &made_text, NULL));
+    IS_NULL(svcauth_lease_record(lease, 0, 0, NULL, NULL));
+    OK(svcauth_lease_record(lease, 0, 0, &made_text, NULL));
+    OK(svcauth_text_get(made_text, &text, &len));
+    number = 77;
+    IS_NULL(svcauth_client_adopt(NULL, 0, text, len, 1, 0, 0, &number, NULL));
+    IS_NULL(svcauth_client_adopt(c, 0, NULL, 3, 1, 0, 0, &number, NULL));
+    IS_NULL(svcauth_client_adopt(c, 0, text, len, 1, 0, 0, NULL, NULL));
+    IS_VALUE(svcauth_client_adopt(c, 0, text, len, 0, 0, 0, &number, NULL));
+    IS_VALUE(svcauth_client_adopt(c, 0, text, len, 3, 0, 0, &number, NULL));
+    IS_VALUE(svcauth_client_adopt(c, 1, text, len, 1, 0, 0, &number, NULL));
+    IS_VALUE(svcauth_client_adopt(c, 0, text, SIZE_MAX, 1, 0, 0, &number, NULL));
+    IS(STORE_CORRUPT, svcauth_client_adopt(c, 0, NULL, 0, 1, 0, 0, &number, NULL));
+    IS(STORE_CORRUPT, svcauth_client_adopt(c, 0, bad, 2, 1, 0, 0, &number, NULL));
+    CHECK(number == 77);
+    OK(svcauth_text_free(made_text));
     handles_that_are_none(c, d, lease, task);
 
     OK(svcauth_output_free(task));
