@@ -2,12 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove fuzz wasm go-engine go-test rust tools
+.PHONY: help demo test lint bench simulate prove fuzz lib dist install wasm go-engine go-test rust tools
 
 CARGO ?= cargo
 GO ?= go
 SEEDS ?= 20000
 SECONDS ?= 60
+DIST ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+FROM ?= $(CARGO_TARGET_DIR)/lib
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 help: ## this list
@@ -39,6 +41,15 @@ prove: tools ## that the simulation can fail: breaks the core on purpose, all br
 
 fuzz: ## the core's readers with libFuzzer, SECONDS=… each, all or TARGETS="name …"; needs a nightly compiler
 	core/fuzz/run $(SECONDS) $(TARGETS)
+
+lib: rust ## the C library for this machine; FEATURES= leaves its own HTTP client out
+	@ffi/build-lib "$$CARGO_TARGET_DIR/lib"
+
+dist: rust ## the C library for any Linux with glibc 2.28, for each of DIST="triple …"
+	@for triple in $(DIST); do ffi/build-lib "$$CARGO_TARGET_DIR/dist/$$triple" $$triple; done
+
+install: ## installs the C library that `make lib` built; PREFIX=/usr/local, DESTDIR=, FROM=another folder
+	@ffi/install-lib "$(FROM)"
 
 wasm: tools ## the C library as a WebAssembly module, for Go without cgo
 	@ffi/build-wasm
