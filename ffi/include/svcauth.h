@@ -20,8 +20,11 @@
 // comes again after 2^36 handles that had the same place, in WebAssembly after 2^12.) An object that one thread
 // frees while another uses it lives until that call ends; texts that were got from it do not.
 //
-// Threads. A handle that is taken as `const` may be used by any number of threads at the same time. Nothing
-// here waits for the network, and nothing calls back.
+// A program that would rather have all that done for it makes an svcauth_transport, which sends, waits and keeps
+// time by itself.
+//
+// Threads. A handle that is taken as `const` may be used by any number of threads at the same time. But for
+// the functions of svcauth_transport, nothing here waits for the network, and nothing calls back.
 //
 // Time. Every time is in milliseconds. mono_ms is a clock that never goes back, from any fixed point, and the
 // same one in all calls; wall_ms is the time since 1970-01-01T00:00:00Z.
@@ -75,6 +78,11 @@
 
 // The program shows the configured client certificate.
 #define SVCAUTH_CAPABILITY_CLIENT_CERTIFICATE 16
+
+#if defined(SVCAUTH_TRANSPORT)
+// As long as the configuration says: `timeouts.wait_s`.
+#define SVCAUTH_WAIT_AS_CONFIGURED UINT64_MAX
+#endif
 
 // What became of a call of this library. A number is never used for anything else in a later version.
 //
@@ -690,9 +698,26 @@ typedef struct svcauth_lease svcauth_lease;
 // the client. Immutable: any number of threads may read it.
 typedef struct svcauth_output svcauth_output;
 
+#if defined(SVCAUTH_TRANSPORT)
+// A secret that is asked for by the callback `secret`.
+typedef struct svcauth_secret_request svcauth_secret_request;
+#endif
+
 // A text that belongs to the caller, freed by `svcauth_text_free`, which wipes it.
 // Immutable: any number of threads may read it.
 typedef struct svcauth_text svcauth_text;
+
+#if defined(SVCAUTH_TRANSPORT)
+// A client that sends requests, keeps time and reads secrets and the store by itself, on threads of its own
+// that end when there is nothing to do. Calls on it wait where that is said, for so many milliseconds at the
+// most; 0 is not at all, and `SVCAUTH_WAIT_AS_CONFIGURED` what the configuration says.
+//
+// This type and its functions are there where `SVCAUTH_TRANSPORT` is defined, as pkg-config and CMake do for a
+// library that has them.
+//
+// Any number of threads may use one at the same time. Freed by `svcauth_transport_free`.
+typedef struct svcauth_transport svcauth_transport;
+#endif
 
 // Counters since the client was made. Frozen: a later version adds functions, not members.
 typedef struct {
@@ -791,6 +816,52 @@ typedef struct {
   // What to do.
   svcauth_store_operation operation;
 } svcauth_store_info;
+
+#if defined(SVCAUTH_TRANSPORT)
+// Functions of the program that a transport calls, each NULL where it is not needed. Frozen: a later version
+// adds functions, not members.
+//
+// They are called on threads of the transport, several at the same time, and `svcauth_transport_close` may
+// call `event` on the thread that it is called on. They may call functions of this library, on this
+// transport too; one that waits for a token holds up what is called after it. They do not end by longjmp or
+// an exception. One that forks does not return in the child.
+typedef struct {
+  // Given to each of them.
+  void *context;
+  // Something happened, for the log: one JSON object, as the text event of an output. Events come one
+  // after the other. The text stays until the function returns.
+  void (*event)(void *context,
+                svcauth_event_level level,
+                const char *json,
+                size_t json_len);
+  // The configuration names a secret with `callback`, by this name: `svcauth_secret_request_answer`, or
+  // `svcauth_secret_request_fail`. It may block. The request is valid until the function returns.
+  void (*secret)(void *context,
+                 const char *name,
+                 size_t name_len,
+                 svcauth_secret_request *request);
+  // None of them is called any more, and this is the last call: for freeing `context`. It comes once, on any
+  // thread, perhaps after `svcauth_transport_free` has returned. Not called where no transport was made, and
+  // not in a forked child for what its parent made.
+  void (*drop)(void *context);
+} svcauth_callbacks;
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Counters since the transport was made. Frozen: a later version adds functions, not members.
+typedef struct {
+  // Those of a client.
+  svcauth_stats client;
+  // How often a caller found no token at hand and the client was asked.
+  uint64_t asked;
+  // How often a caller had to wait for a token.
+  uint64_t waited;
+  // Threads there are now.
+  uint64_t threads;
+  // Events that were not told because the callback was too slow.
+  uint64_t events_untold;
+} svcauth_transport_counters;
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -1296,6 +1367,179 @@ svcauth_result svcauth_text_get(const svcauth_text *handle,
 
 // Frees a text; NULL is nothing to free.
 svcauth_result svcauth_text_free(svcauth_text *handle);
+
+#if defined(SVCAUTH_TRANSPORT)
+// Makes a transport as the configuration file at `path` says. Touches no network and starts no thread: both
+// happen when the first token is asked for.
+//
+// `callbacks` is copied; NULL where there are none. See `svcauth_transport_new`.
+svcauth_result svcauth_transport_open(const char *path,
+                                      size_t path_len,
+                                      const svcauth_callbacks *callbacks,
+                                      svcauth_transport **transport,
+                                      svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// As `svcauth_transport_open`, of a configuration document that the program has at hand.
+//
+// What this library cannot do and the configuration needs is refused: a secret named with `callback` where
+// there is no such callback, one-use refresh tokens without a store.
+svcauth_result svcauth_transport_new(const char *config_json,
+                                     size_t config_len,
+                                     const svcauth_callbacks *callbacks,
+                                     svcauth_transport **transport,
+                                     svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Closes a transport and frees it; NULL is nothing to free. Leases and decisions that came from it stay
+// usable, and calls that other threads make end as after `svcauth_transport_close`.
+svcauth_result svcauth_transport_free(svcauth_transport *transport);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Ends a transport: its threads end, those who wait are answered `SVCAUTH_RESULT_CLOSED`, and so is everybody
+// who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most.
+//
+// A process that ends without it may leave its lock in the store, and others wait until they see that it is
+// dead.
+svcauth_result svcauth_transport_close(const svcauth_transport *transport,
+                                       svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Gives the number of the target with this name. It is the same as long as the transport lives.
+svcauth_result svcauth_transport_target(const svcauth_transport *transport,
+                                        const char *name,
+                                        size_t name_len,
+                                        uint32_t *target,
+                                        svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Gives the service's own token for a target, and waits for it where there is none. As long as there is one,
+// no lock is taken; it is refreshed in the background. Released by `svcauth_lease_release`.
+svcauth_result svcauth_transport_lease(const svcauth_transport *transport,
+                                       uint32_t target,
+                                       uint64_t wait_ms,
+                                       svcauth_lease **lease,
+                                       svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Decides what a call carries, as `svcauth_client_decide`, whose arguments it has; the decision's functions are
+// the same. Does not wait.
+svcauth_result svcauth_transport_decide(const svcauth_transport *transport,
+                                        const char *url,
+                                        size_t url_len,
+                                        uint32_t flags,
+                                        const char *user_token,
+                                        size_t user_token_len,
+                                        const char *redirected_from,
+                                        size_t redirected_from_len,
+                                        svcauth_decision **decision,
+                                        svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// As `svcauth_transport_lease`, for a call whose decision is of kind lease: the service's own token, or the one
+// that the user's token is exchanged for.
+svcauth_result svcauth_transport_lease_for(const svcauth_transport *transport,
+                                           const svcauth_decision *decision,
+                                           uint64_t wait_ms,
+                                           svcauth_lease **lease,
+                                           svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Says what to do with the answer to a call that was decided so, as `svcauth_client_answered`: deliver it, or
+// `svcauth_transport_reject`. Does not wait.
+svcauth_result svcauth_transport_answered(const svcauth_transport *transport,
+                                          const svcauth_decision *decision,
+                                          uint32_t status,
+                                          const char *header_fields,
+                                          size_t header_fields_len,
+                                          svcauth_replay replay,
+                                          svcauth_answered *what,
+                                          svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Says that a called service refused the lease with the number `lease_id`, and waits for another one.
+//
+// The answer is retry with the `lease` to make the call once more with, or deliver, and `lease` is NULL then.
+// Where the call cannot be made once more, the client takes note, nothing is waited for, and the answer is
+// deliver.
+svcauth_result svcauth_transport_reject(const svcauth_transport *transport,
+                                        const svcauth_decision *decision,
+                                        uint64_t lease_id,
+                                        svcauth_replay replay,
+                                        uint64_t wait_ms,
+                                        svcauth_rejection *what,
+                                        svcauth_lease **lease,
+                                        svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Waits until every target has a token, for a program that wants to be sure before it serves. Where one has
+// none in time, the code and `error` say why.
+svcauth_result svcauth_transport_ready(const svcauth_transport *transport,
+                                       uint64_t wait_ms,
+                                       svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Gives how the targets are doing, as JSON, for probes; a member is null where there is nothing to tell. The
+// network is not touched. `ready` is whether every target that was asked for a token can serve one now.
+//
+//     { "ready": true,
+//       "targets": { "smd": { "ready": true, "asked_for": true, "expires_at_wall_ms": …, "error": …,
+//                             "retry_in_ms": … } } }
+svcauth_result svcauth_transport_health(const svcauth_transport *transport,
+                                        svcauth_text **json,
+                                        svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Gives the counters.
+svcauth_result svcauth_transport_stats(const svcauth_transport *transport,
+                                       svcauth_transport_counters *counters,
+                                       svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Says that secrets may have changed: what failed for want of a good one is tried at once. Does not wait.
+svcauth_result svcauth_transport_secrets_changed(const svcauth_transport *transport,
+                                                 svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Sends a message that `svcauth_exchange_new` made, and reads its answer as `svcauth_exchange_parse` does, with
+// the TLS, the proxy and the limits of the configuration: `timeouts.request_s`, `limits.answer_bytes`. The
+// transport's own state is not concerned.
+svcauth_result svcauth_transport_exchange(const svcauth_transport *transport,
+                                          const svcauth_exchange *exchange,
+                                          svcauth_text **answer,
+                                          svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Gives the secret that is asked for; it is copied, and the copy wiped after use. The last answer counts.
+svcauth_result svcauth_secret_request_answer(const svcauth_secret_request *request,
+                                             const char *secret,
+                                             size_t secret_len,
+                                             svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Says that the secret cannot be had, and why, without secrets; it becomes part of errors and events. So does
+// a callback that returns without an answer.
+svcauth_result svcauth_secret_request_fail(const svcauth_secret_request *request,
+                                           const char *detail,
+                                           size_t detail_len,
+                                           svcauth_error **error);
+#endif
 
 #if defined(__wasm__)
 // Gives memory for arguments and results, aligned for all types here; NULL where there is no more.

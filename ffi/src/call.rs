@@ -156,49 +156,15 @@ pub unsafe extern "C" fn svcauth_client_decide(
     guard(error, || {
         let client = object(client, "client")?;
         let decision = out(decision, "decision")?;
-        if flags
-            & !(CALL_HAS_AUTHORIZATION | CALL_HAS_USER_TOKEN | CALL_USER_REQUIRED | CALL_REDIRECTED)
-            != 0
-        {
-            return Err(Failure::invalid_value("flags"));
-        }
-        let mut call = Call {
-            url: text(url, url_len, "url")?,
-            has_authorization: flags & CALL_HAS_AUTHORIZATION != 0,
-            user_required: flags & CALL_USER_REQUIRED != 0,
-            ..Call::default()
+        let call = Asked {
+            url: (url, url_len),
+            flags,
+            user_token: (user_token, user_token_len),
+            redirected_from: (redirected_from, redirected_from_len),
         };
-        if flags & CALL_HAS_USER_TOKEN != 0 {
-            call.user_token = Some(text(user_token, user_token_len, "user_token")?);
-        }
-        if flags & CALL_REDIRECTED != 0 {
-            let first = text(redirected_from, redirected_from_len, "redirected_from")?;
-            call.redirected_from = Some(first);
-        }
+        let call = call.read()?;
         let calls = client.calls()?;
-        let decided = calls.decide(&call);
-        let authorization = decided.authorization();
-        let inner = match decided {
-            core::Decision::Refuse(error) => return Err(error.into()),
-            core::Decision::UserToken { target, token } => Inner::UserToken {
-                target,
-                token: token.into(),
-                authorization,
-            },
-            core::Decision::Lease { target, subject } => Inner::Lease {
-                target,
-                user: match subject {
-                    Subject::Service => None,
-                    Subject::User(token) => Some((token.into(), SubjectId::of(token))),
-                },
-            },
-            _ => Inner::Nothing,
-        };
-        let made = Decision {
-            inner,
-            has_authorization: call.has_authorization,
-            calls,
-        };
+        let made = Decision::of(calls.decide(&call), &call, &calls)?;
         hand_out(made, decision)
     })
 }
@@ -221,22 +187,13 @@ pub unsafe extern "C" fn svcauth_client_answered(
     guard(error, || {
         let client = object(client, "client")?;
         let decision = object(decision, "decision")?;
-        let status = status_of(status)?;
-        let block = bytes(header_fields, header_fields_len, "header_fields")?;
-        let replay: Replay = raw(replay, "replay")?;
+        let answer = Answer {
+            status,
+            header_fields: (header_fields, header_fields_len),
+            replay,
+        };
         let what = out(what, "what")?;
-        let challenges = fields::lines(block)
-            .filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"))
-            .filter_map(|(_, value)| str::from_utf8(value).ok());
-        let replayable = replay == Replay::Possible;
-        let calls = client.calls()?;
-        what.write(
-            match calls.answered(&decision.core(), status, challenges, replayable) {
-                Answered::Retry => AnsweredKind::Retry,
-                Answered::Report => AnsweredKind::Report,
-                _ => AnsweredKind::Deliver,
-            },
-        );
+        what.write(answer.meaning(&decision, &*client.calls()?)?);
         Ok(())
     })
 }
@@ -364,13 +321,106 @@ pub unsafe extern "C" fn svcauth_decision_free(decision: *mut Decision) -> Resul
     release(decision, "decision")
 }
 
+/// A call as C describes it.
+pub(crate) struct Asked {
+    pub(crate) url: (*const c_char, usize),
+    pub(crate) flags: u32,
+    pub(crate) user_token: (*const c_char, usize),
+    pub(crate) redirected_from: (*const c_char, usize),
+}
+
+impl Asked {
+    pub(crate) fn read<'a>(self) -> Result<Call<'a>, Failure> {
+        const KNOWN: u32 =
+            CALL_HAS_AUTHORIZATION | CALL_HAS_USER_TOKEN | CALL_USER_REQUIRED | CALL_REDIRECTED;
+        if self.flags & !KNOWN != 0 {
+            return Err(Failure::invalid_value("flags"));
+        }
+        let has = |flag| self.flags & flag != 0;
+        let given = |flag, (pointer, len), name| has(flag).then(|| text(pointer, len, name));
+        let (user, first) = (self.user_token, self.redirected_from);
+        Ok(Call {
+            url: text(self.url.0, self.url.1, "url")?,
+            has_authorization: has(CALL_HAS_AUTHORIZATION),
+            user_required: has(CALL_USER_REQUIRED),
+            user_token: given(CALL_HAS_USER_TOKEN, user, "user_token").transpose()?,
+            redirected_from: given(CALL_REDIRECTED, first, "redirected_from").transpose()?,
+        })
+    }
+}
+
+/// The answer to a call as C describes it.
+pub(crate) struct Answer {
+    pub(crate) status: u32,
+    pub(crate) header_fields: (*const c_char, usize),
+    pub(crate) replay: Replay_Layout,
+}
+
+impl Answer {
+    pub(crate) fn meaning(
+        self,
+        decision: &Decision,
+        calls: &Calls,
+    ) -> Result<AnsweredKind, Failure> {
+        let status = status_of(self.status)?;
+        let (block, len) = self.header_fields;
+        let block = bytes(block, len, "header_fields")?;
+        let replayable = raw::<Replay>(self.replay, "replay")? == Replay::Possible;
+        let challenges = fields::lines(block)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"))
+            .filter_map(|(_, value)| str::from_utf8(value).ok());
+        Ok(
+            match calls.answered(&decision.core(), status, challenges, replayable) {
+                Answered::Retry => AnsweredKind::Retry,
+                Answered::Report => AnsweredKind::Report,
+                _ => AnsweredKind::Deliver,
+            },
+        )
+    }
+}
+
 impl Decision {
+    pub(crate) fn of(
+        decided: core::Decision<'_>,
+        call: &Call<'_>,
+        calls: &Arc<Calls>,
+    ) -> Result<Decision, Failure> {
+        let authorization = decided.authorization();
+        let inner = match decided {
+            core::Decision::Refuse(error) => return Err(error.into()),
+            core::Decision::UserToken { target, token } => Inner::UserToken {
+                target,
+                token: token.into(),
+                authorization,
+            },
+            core::Decision::Lease { target, subject } => Inner::Lease {
+                target,
+                user: match subject {
+                    Subject::Service => None,
+                    Subject::User(token) => Some((token.into(), SubjectId::of(token))),
+                },
+            },
+            _ => Inner::Nothing,
+        };
+        Ok(Decision {
+            inner,
+            has_authorization: call.has_authorization,
+            calls: Arc::clone(calls),
+        })
+    }
+
     /// The target and whose lease it is, of the kind lease.
     pub(crate) fn lease(&self) -> Result<(u32, Subject<'_>), Failure> {
         match &self.inner {
             Inner::Lease { target, user } => Ok((number_of(*target), subject_of(user))),
             _ => Err(Failure::wrong_kind()),
         }
+    }
+
+    /// The rules that it was made by.
+    #[cfg(feature = "transport")]
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     fn core(&self) -> core::Decision<'_> {

@@ -437,16 +437,7 @@ pub unsafe extern "C" fn svcauth_client_stats(
         let client = object(client, "client")?;
         let out = out(stats, "stats")?;
         let stats = client.run(|core| Ok(core.stats()))?;
-        out.write(Stats {
-            requests: stats.requests,
-            token_requests: stats.token_requests,
-            tokens_received: stats.tokens_received,
-            failures: stats.failures,
-            rejections: stats.rejections,
-            tasks_overdue: stats.tasks_overdue,
-            outcomes_ignored: stats.outcomes_ignored,
-            events_dropped: stats.events_dropped,
-        });
+        out.write(Stats::of(&stats));
         Ok(())
     })
 }
@@ -463,6 +454,21 @@ pub unsafe extern "C" fn svcauth_client_force_panic(
     guard(error, || {
         object(client, "client")?.run(|_| panic!("forced"))
     })
+}
+
+impl Stats {
+    pub(crate) fn of(stats: &core::Stats) -> Stats {
+        Stats {
+            requests: stats.requests,
+            token_requests: stats.token_requests,
+            tokens_received: stats.tokens_received,
+            failures: stats.failures,
+            rejections: stats.rejections,
+            tasks_overdue: stats.tasks_overdue,
+            outcomes_ignored: stats.outcomes_ignored,
+            events_dropped: stats.events_dropped,
+        }
+    }
 }
 
 impl Client {

@@ -32,6 +32,15 @@ pub struct Exchange {
     headers: Secret,
 }
 
+impl Exchange {
+    #[cfg(feature = "transport")]
+    pub(crate) fn message(
+        &self,
+    ) -> &(dyn svcauth_core::message::Exchange<Answer = Secret> + Send + Sync) {
+        &*self.message
+    }
+}
+
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")

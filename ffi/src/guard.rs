@@ -45,6 +45,14 @@ pub(crate) fn out<T>(pointer: *mut T, name: &'static str) -> Result<Out<T>, Fail
     Ok(Out(pointer))
 }
 
+/// A struct that C gave us.
+#[cfg(feature = "transport")]
+pub(crate) fn read<T: Copy>(pointer: *const T, name: &'static str) -> Result<T, Failure> {
+    check(pointer, name)?;
+    // SAFETY: neither NULL nor unaligned; that it points to a struct of this type is the caller's promise.
+    Ok(unsafe { pointer.read() })
+}
+
 /// The two places for a text or bytes that stay where they are.
 #[derive(Clone, Copy)]
 pub(crate) struct OutText<P>(Out<*const P>, Out<usize>);

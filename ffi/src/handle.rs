@@ -20,9 +20,10 @@ static TABLE: Table = Table::new();
 static TABLE: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
 
 macro_rules! kinds {
-    ($($number:literal => $type:ty,)*) => {
+    ($($(#[$feature:meta])? $number:literal => $type:ty,)*) => {
         $(
             // SAFETY: each number stands here once.
+            $(#[$feature])?
             unsafe impl Object for $type {
                 const KIND: Kind = Kind::new($number);
             }
@@ -46,6 +47,10 @@ kinds! {
     5 => Output,
     6 => Text,
     7 => Exchange,
+    #[cfg(feature = "transport")]
+    8 => crate::transport::Transport,
+    #[cfg(feature = "transport")]
+    9 => crate::transport::SecretRequest,
 }
 
 /// The object behind a handle that C gave us.
@@ -63,9 +68,14 @@ pub(crate) fn object<T: Object>(
 
 /// Writes a handle of `object`, for C to release once.
 pub(crate) fn hand_out<T: Object>(object: T, out: Out<*mut T>) -> Result<(), Failure> {
-    let handle = TABLE.insert(object).ok_or_else(Failure::too_many_handles)?;
-    out.write(ptr::without_provenance_mut(handle));
+    out.write(insert(object)?);
     Ok(())
+}
+
+/// A handle of `object`, to be released once.
+pub(crate) fn insert<T: Object>(object: T) -> Result<*mut T, Failure> {
+    let handle = TABLE.insert(object).ok_or_else(Failure::too_many_handles)?;
+    Ok(ptr::without_provenance_mut(handle))
 }
 
 /// Gives a handle back; NULL is nothing to give back.

@@ -54,11 +54,34 @@ fn declaration(tokens: &[String]) -> Option<String> {
         let mut around = tokens[..open].iter().chain(&tokens[close..]);
         let kind = around.find(|token| ["enum", "struct"].contains(&token.as_str()))?;
         let name = around.find(|token| token.starts_with("svcauth_"))?;
-        let members = tokens[open + 1..close].join(" ");
+        let members = without_parameter_names(&tokens[open + 1..close]).join(" ");
         return Some(format!("{kind} {name} {}", members.trim_end_matches(" ,")));
     }
     // Typedefs differ: safer-ffi's names end in _t.
     is("(").map(|_| tokens.join(" "))
+}
+
+/// Of members that point to functions; safer-ffi does not know them.
+fn without_parameter_names(members: &[String]) -> Vec<&str> {
+    let token = |at: usize| members.get(at).map_or("", String::as_str);
+    let is_sign = |at: usize| ["(", ")", "*", ","].contains(&token(at));
+    let mut depth = 0;
+    let mut kept = Vec::new();
+    for at in 0..members.len() {
+        match token(at) {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ => {}
+        }
+        let is_last = [",", ")"].contains(&token(at + 1)) && !is_sign(at);
+        let before = at.checked_sub(1).map_or("", token);
+        let is_member = before == "*" && token(at - 2) == "(";
+        let is_type = ["(", ","].contains(&before);
+        if depth == 0 || !is_last || is_member || is_type {
+            kept.push(token(at));
+        }
+    }
+    kept
 }
 
 /// The names and signs of a header, in one way of writing them.
@@ -97,7 +120,8 @@ fn words(text: &str) -> Vec<String> {
     spaced.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Nor preprocessor lines, nor what only the WebAssembly module has, nor what makes it C++.
+/// Nor preprocessor lines, nor what only the WebAssembly module has, nor what makes it C++, nor what this
+/// build has not.
 fn without_comments(header: &str) -> String {
     let mut text = String::new();
     let mut rest = header;
@@ -108,16 +132,16 @@ fn without_comments(header: &str) -> String {
     text.push_str(rest);
 
     let mut kept = String::new();
-    let (mut wasm, mut cpp) = (false, false);
+    let mut left_out = false;
     for line in text.lines() {
-        wasm |= line.starts_with("#if defined(__wasm__)");
-        cpp |= line == "#ifdef __cplusplus";
-        if !wasm && !cpp && !line.starts_with('#') {
+        left_out |= line.starts_with("#if defined(__wasm__)") || line == "#ifdef __cplusplus";
+        left_out |= !cfg!(feature = "transport") && line == "#if defined(SVCAUTH_TRANSPORT)";
+        if !left_out && !line.starts_with('#') {
             kept.push_str(line.split("//").next().unwrap_or_default());
             kept.push('\n');
         }
         if line.starts_with("#endif") {
-            (wasm, cpp) = (false, false);
+            left_out = false;
         }
     }
     kept

@@ -31,6 +31,8 @@ pub mod result;
 mod table;
 pub mod task;
 pub mod text;
+#[cfg(feature = "transport")]
+pub mod transport;
 #[cfg(target_family = "wasm")]
 pub mod wasm;
 

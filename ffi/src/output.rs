@@ -244,11 +244,7 @@ pub unsafe extern "C" fn svcauth_output_event_level(
         let core::Output::Event(event) = &output.inner else {
             return Err(Failure::wrong_kind());
         };
-        level.write(match event.level() {
-            Level::Info => EventLevel::Info,
-            Level::Warn => EventLevel::Warn,
-            _ => EventLevel::Error,
-        });
+        level.write(EventLevel::of(event.level()));
         Ok(())
     })
 }
@@ -258,6 +254,16 @@ pub unsafe extern "C" fn svcauth_output_event_level(
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) -> ResultCode {
     release(output, "output")
+}
+
+impl EventLevel {
+    pub(crate) fn of(level: Level) -> EventLevel {
+        match level {
+            Level::Info => EventLevel::Info,
+            Level::Warn => EventLevel::Warn,
+            _ => EventLevel::Error,
+        }
+    }
 }
 
 impl Output {

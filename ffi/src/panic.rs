@@ -27,9 +27,10 @@ mod unwinding {
                 }
             }));
         });
-        GUARDED.set(true);
+        // A callback may call back.
+        let before = GUARDED.replace(true);
         let ended = panic::catch_unwind(AssertUnwindSafe(body));
-        GUARDED.set(false);
+        GUARDED.set(before);
         ended.map_err(|payload| {
             // Dropping a payload may panic again, and there is nobody left to catch that.
             std::mem::forget(payload);

@@ -33,8 +33,9 @@ impl Lease {
         Lease(Guard::from_inner(held))
     }
 
+    /// The lease as the core has it: cheap to clone, for a program that keeps it.
     #[inline]
-    pub(crate) fn core(&self) -> &svcauth_core::client::Lease {
+    pub fn core(&self) -> &svcauth_core::client::Lease {
         self.0
             .lease
             .as_ref()

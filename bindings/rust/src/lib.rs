@@ -4,6 +4,7 @@
 
 mod agent;
 mod builder;
+mod by_hand;
 mod cell;
 mod client;
 mod driver;

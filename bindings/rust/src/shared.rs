@@ -26,8 +26,8 @@ use std::{
 use svcauth_core::{
     Client as Core, Code, Config, Error, Event, Now,
     client::{
-        Calls, LeaseChange, LeaseId, LeaseState, Output, Rejection, State, Subject, SubjectId,
-        TargetId, Task, TaskKind,
+        Calls, LeaseChange, LeaseId, LeaseState, Outcome, Output, Rejection, State, Subject,
+        SubjectId, TargetId, Task, TaskKind,
     },
 };
 
@@ -115,6 +115,27 @@ impl Shared {
         self.targets
             .get(target.index())
             .map_or("", |(name, _, _)| name)
+    }
+
+    pub(crate) fn target_ids(&self) -> impl ExactSizeIterator<Item = TargetId> {
+        self.targets.iter().map(|(_, id, _)| *id)
+    }
+
+    /// Does a task of the program's own.
+    pub(crate) fn perform(&self, task: TaskKind) -> Outcome {
+        self.host.perform(task)
+    }
+
+    /// Tells of a call that must not be made.
+    pub(crate) fn note_refusal(&self, calls: &Calls, url: &str, error: &Error) {
+        if error.code() == Code::UserTokenMissing {
+            let target = calls.target(url);
+            let target = target.map_or("", |target| calls.target_name(target));
+            self.events.push(Event::UserTokenMissing {
+                target: target.to_owned(),
+            });
+            self.emit_events();
+        }
     }
 
     /// How long a caller waits unless it says otherwise.

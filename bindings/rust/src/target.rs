@@ -15,8 +15,8 @@ use svcauth_core::{
 #[derive(Clone)]
 pub struct Target {
     cell: Arc<Cell>,
-    handle: Arc<Handle>,
-    id: TargetId,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) id: TargetId,
 }
 
 impl Target {

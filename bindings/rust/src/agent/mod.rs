@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use svcauth_core::{
-    Code, Config, Error, Event, Secret,
+    Config, Error, Secret,
     client::{Call, Decision},
 };
 use ureq::{
@@ -200,13 +200,7 @@ impl Middleware for Bearer {
                 answer
             }
             Err(error) => {
-                if error.code() == Code::UserTokenMissing {
-                    let target = calls.target(&url);
-                    let target = target
-                        .map_or("", |target| calls.target_name(target))
-                        .to_owned();
-                    shared.events.tell(&Event::UserTokenMissing { target });
-                }
+                shared.note_refusal(&calls, &url, &error);
                 Err(other(error))
             }
             Ok(Some(token)) => {
