@@ -1,7 +1,13 @@
-//! The library as a C program sees it: tests/c/*.c, compiled with the committed header and run.
+//! The library as a C program sees it: tests/c, compiled with the committed header and run.
+//!
+//! `SVCAUTH_LIBRARY` names a folder of `make lib`, and its archive is tested instead of one of this profile;
+//! `SVCAUTH_SANITIZE` has sanitizers for the C code (`address,undefined`), and `SVCAUTH_RUNNER` a program that runs
+//! the tests, `valgrind` for instance. `SVCAUTH_ROUNDS` is how often objects are made and freed.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -45,6 +51,46 @@ fn threads_share_handles_while_they_are_freed() {
 }
 
 #[test]
+fn nothing_is_lost_in_thousands_of_rounds_of_which_many_fail() {
+    let rounds = env::var("SVCAUTH_ROUNDS").unwrap_or("3000".into());
+    run("rounds", [rounds.as_str()]);
+}
+
+#[test]
+fn the_client_does_what_each_scenario_says_through_poll_and_complete_in_c() {
+    let libraries = Command::new("pkg-config")
+        .args(["--cflags", "--libs", "jansson", "nettle"])
+        .output()
+        .expect("pkg-config runs");
+    assert!(
+        libraries.status.success(),
+        "the scenarios in C need jansson and nettle (Debian: libjansson-dev, nettle-dev): {}",
+        String::from_utf8_lossy(&libraries.stderr)
+    );
+    let folder = root().join("tests/c/scenarios");
+    let mut sources: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+        .collect();
+    sources.sort();
+    let flags = String::from_utf8(libraries.stdout).unwrap();
+    let flags = flags.split_whitespace().chain(["-D_GNU_SOURCE"]);
+    let program = compile("scenarios", &sources, flags);
+    let scenarios = root().join("../core/scenarios");
+    let said = execute(&program, [scenarios.to_str().unwrap()]);
+    let files = fs::read_dir(&scenarios)
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            let name = name.to_str().unwrap();
+            name.ends_with(".json") && name != "base.json"
+        })
+        .count();
+    assert!(said.starts_with(&format!("{files} files, ")), "{said}");
+}
+
+#[test]
 fn the_header_is_c11_and_cpp17() {
     for (language, standard) in [("c", "-std=c11"), ("c++", "-std=c++17")] {
         let header = root().join("include/svcauth.h");
@@ -61,24 +107,53 @@ fn the_header_is_c11_and_cpp17() {
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 fn run<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>) {
+    let source = root().join(format!("tests/c/{name}.c"));
+    execute(&compile(name, &[source], []), arguments);
+}
+
+fn compile<'a>(
+    name: &str,
+    sources: &[PathBuf],
+    flags: impl IntoIterator<Item = &'a str>,
+) -> PathBuf {
     let archive = library();
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let sanitizers = env::var("SVCAUTH_SANITIZE").ok();
     succeed(
         Command::new("cc")
             .args(["-std=c11", "-g"])
             .args(WARNINGS)
+            .args(sanitizers.map(|names| format!("-fsanitize={names}")))
             .arg("-I")
             .arg(root().join("include"))
-            .arg(root().join(format!("tests/c/{name}.c")))
+            .args(sources)
             .arg(archive)
+            .args(flags)
             .args(["-lm", "-ldl", "-lpthread", "-o"])
             .arg(&program),
     );
-    succeed(Command::new(program).args(arguments));
+    program
 }
 
-/// The static library of the profile that this test was built with.
+/// Runs a program, which must succeed; what it said.
+fn execute<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a str>) -> String {
+    let runner = env::var("SVCAUTH_RUNNER").unwrap_or_default();
+    let words = runner.split_whitespace().map(OsStr::new);
+    let mut words = words.chain([program.as_os_str()]);
+    succeed(
+        Command::new(words.next().unwrap())
+            .args(words)
+            .args(arguments),
+    )
+}
+
+/// The static library of the profile that this test was built with, or the one that is named.
 fn library() -> PathBuf {
+    if let Some(folder) = env::var_os("SVCAUTH_LIBRARY") {
+        let archive = Path::new(&folder).join("libsvcauth.a");
+        assert!(archive.exists(), "no {}: make lib", archive.display());
+        return archive;
+    }
     let this = env::current_exe().unwrap();
     let profile = this.parent().and_then(Path::parent).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
@@ -98,18 +173,22 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn succeed(command: &mut Command) {
+/// What the program said.
+fn succeed(command: &mut Command) -> String {
     let program = command.get_program().to_owned();
     match command.output() {
         Err(error) => {
             panic!("{program:?} cannot be run ({error}); these tests need cc, a C compiler")
         }
-        Ok(output) => assert!(
-            output.status.success(),
-            "{command:?}: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        ),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(
+                output.status.success(),
+                "{command:?}: {}\n{said}{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr),
+            );
+            said
+        }
     }
 }
