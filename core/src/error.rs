@@ -60,6 +60,8 @@ codes! {
     StoreCorrupt = "store_corrupt", Caller;
     /// The call belongs to a user's request that carries no token of the user.
     UserTokenMissing = "user_token_missing", Caller;
+    /// More users' tokens wait to be exchanged than four times `limits.subjects`.
+    TooManySubjects = "too_many_subjects", Caller;
     /// The handle was closed.
     Closed = "closed", Caller;
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use svcauth_core::{
-    Client, Config, Now,
+    Client, Code, Config, Now,
     client::{
         Call, Capabilities, Decision, Outcome, Output, SendFailure, State, StoreOperation, Subject,
         TaskKind,
@@ -230,4 +230,138 @@ fn an_empty_segment_does_not_lead_around_a_longer_prefix_or_an_endpoint() {
     };
     assert_ne!(target("https://g.example/hsm/v2//Inventory/x"), "smd");
     assert_eq!(target("https://g.example/hsm/v2//oauth/token"), "");
+}
+
+fn exchanges_for_users(limits: serde_json::Value) -> Config {
+    config(json!({
+        "endpoints": { "token": "https://h.example/token" },
+        "client": { "credentials": [{ "client_id": "bss", "client_secret": { "value": "s" } }] },
+        "targets": { "smd": { "urls": ["https://smd.example/"], "user_token": "exchange" } },
+        "limits": limits,
+    }))
+}
+
+/// 4,000 inbound requests in 20 s, each with a token of its own that somebody made up.
+fn flood(
+    client: &mut Client,
+    world: &mut World,
+    now: &mut Now,
+    reply: &dyn Fn(&str, &str) -> Outcome,
+) -> [usize; 3] {
+    let smd = client.target("smd").unwrap();
+    let (mut pending, mut told, mut refused) = (0, 0, 0);
+    for user in 0..4_000 {
+        now.mono_ms += 5;
+        now.wall_ms += 5;
+        match client.token(smd, Subject::User(&format!("made-up-{user}")), *now) {
+            State::Pending => pending += 1,
+            State::Failed { error, .. } if error.code() == Code::TooManySubjects => refused += 1,
+            State::Failed { .. } => told += 1,
+            other => panic!("{other:?}"),
+        }
+        world.run(client, *now, reply);
+    }
+    [pending, told, refused]
+}
+
+#[test]
+fn made_up_users_are_few_requests_while_the_server_is_away() {
+    let away = |_: &str, _: &str| Outcome::SendFailed {
+        failure: SendFailure::Refused,
+        detail: String::new(),
+    };
+    let mut now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let mut client = Client::new(exchanges_for_users(json!({})), capabilities(), 1, now).unwrap();
+    let mut world = World::new();
+    let [pending, told, refused] = flood(&mut client, &mut world, &mut now, &away);
+    // Each back-off is spread from nothing to its whole: more than one request in each half second would be
+    // many users'.
+    assert!(world.sent.len() <= 40, "{} requests", world.sent.len());
+    assert_eq!((pending, told, refused), (1024, 0, 2976));
+    // Those who waited have given up when the server is back, and make room for somebody who asks now.
+    now.mono_ms += 100_000;
+    let back = |_: &str, _: &str| {
+        answer(json!({ "access_token": "t", "token_type": "bearer", "expires_in": 60 }))
+    };
+    let smd = client.target("smd").unwrap();
+    let before = world.sent.len();
+    client.token(smd, Subject::User("alice"), now);
+    world.run(&mut client, now, &back);
+    assert!(matches!(
+        client.token(smd, Subject::User("alice"), now),
+        State::Ready(_)
+    ));
+    assert_eq!(world.sent.len() - before, 1);
+}
+
+#[test]
+fn made_up_users_are_few_requests_and_no_memory_while_the_server_fails() {
+    for (status, most) in [(503, 40), (429, 3)] {
+        let failing = |_: &str, _: &str| {
+            Outcome::Response(Response {
+                status,
+                ..Response::default()
+            })
+        };
+        let mut now = Now {
+            mono_ms: 1000,
+            wall_ms: WALL,
+        };
+        let mut client =
+            Client::new(exchanges_for_users(json!({})), capabilities(), 1, now).unwrap();
+        let mut world = World::new();
+        let [pending, told, refused] = flood(&mut client, &mut world, &mut now, &failing);
+        assert!(
+            world.sent.len() <= most,
+            "{status}: {} requests",
+            world.sent.len()
+        );
+        assert_eq!(pending, world.sent.len(), "{status}");
+        assert_eq!((told, refused), (4_000 - pending, 0), "{status}");
+    }
+}
+
+/// Made-up tokens that the server refuses do not take the place of those that it gave.
+#[test]
+fn a_users_lease_outlives_a_flood_of_refused_users() {
+    let mut now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let mut client = Client::new(
+        exchanges_for_users(json!({ "subjects": 8 })),
+        capabilities(),
+        1,
+        now,
+    )
+    .unwrap();
+    let smd = client.target("smd").unwrap();
+    let mut world = World::new();
+    let strict = |_: &str, body: &str| {
+        if body.contains("made-up") {
+            Outcome::Response(Response {
+                status: 400,
+                headers: vec![("content-type".into(), "application/json".into())],
+                body: br#"{"error":"invalid_grant"}"#.to_vec().into(),
+            })
+        } else {
+            answer(json!({ "access_token": "t", "token_type": "bearer", "expires_in": 600 }))
+        }
+    };
+    client.token(smd, Subject::User("alice"), now);
+    world.run(&mut client, now, &strict);
+    flood(&mut client, &mut world, &mut now, &strict);
+    assert!(matches!(
+        client.token(smd, Subject::User("alice"), now),
+        State::Ready(_)
+    ));
+    let for_alice = world
+        .sent
+        .iter()
+        .filter(|(_, body)| body.contains("alice"))
+        .count();
+    assert_eq!(for_alice, 1);
 }

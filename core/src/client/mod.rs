@@ -65,6 +65,7 @@ mod discovery;
 mod fetch;
 mod io;
 mod lease;
+mod outage;
 mod record;
 mod refresh;
 mod registration;
@@ -77,9 +78,10 @@ use self::{
     discovery::Discovery,
     fetch::Parts,
     io::{Io, Owner},
+    outage::Outage,
     registration::Registration,
     schedule::{Backoff, Jitter},
-    token::Token,
+    token::{Token, too_many_subjects},
 };
 use crate::{
     Code, Config, Error, Event, Now, Secret,
@@ -95,6 +97,10 @@ pub use self::{
     record::{LeaseRecord, RecordClock},
     task::{Capabilities, Outcome, SendFailure, StoreOperation, Task, TaskId, TaskKind},
 };
+
+/// How many times more users than [`Limits::subjects`](crate::config::Limits) are kept while their tokens are
+/// being got.
+const BUSY_SUBJECTS: usize = 4;
 
 /// Names a configured target within one [`Client`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -263,6 +269,9 @@ pub struct Client {
     registration: Registration,
     tokens: Vec<Option<Token>>,
     by_key: BTreeMap<(usize, Option<SubjectId>), usize>,
+    /// Places in `tokens` that users left.
+    free: Vec<usize>,
+    outage: Outage,
     /// Whether anything may have to be done before `wake_at`.
     stirred: bool,
     wake_at: Option<u64>,
@@ -302,6 +311,8 @@ impl Client {
             registration: Registration::default(),
             tokens,
             by_key,
+            free: Vec::new(),
+            outage: Outage::default(),
             stirred: false,
             wake_at: None,
             config: Arc::new(config),
@@ -333,11 +344,8 @@ impl Client {
     pub fn token(&mut self, target: TargetId, subject: Subject<'_>, now: Now) -> State {
         self.arrive(now);
         match self.token_of(target, subject) {
-            Some(token) => token.0.ask(token.1, token.2),
-            None => State::Failed {
-                error: Error::new(Code::UnknownTarget, "the target belongs to another client"),
-                retry_at_ms: u64::MAX,
-            },
+            Ok((token, config, outage, io)) => token.ask(config, io, outage),
+            Err((error, retry_at_ms)) => State::Failed { error, retry_at_ms },
         }
     }
 
@@ -374,8 +382,8 @@ impl Client {
     ) -> Rejection {
         self.arrive(now);
         match self.token_of(target, subject) {
-            Some(token) => token.0.reject(id, token.1, token.2),
-            None => Rejection::Deliver,
+            Ok((token, config, outage, io)) => token.reject(id, config, io, outage),
+            Err(_) => Rejection::Deliver,
         }
     }
 
@@ -388,7 +396,7 @@ impl Client {
         if let Some(index) = self.by_key.get(&(owner, subject.id()))
             && let Some(token) = self.tokens.get_mut(*index).and_then(Option::as_mut)
         {
-            token.report(id, &self.config, &mut self.io);
+            token.report(id, &self.config, &mut self.io, &self.outage);
         }
     }
 
@@ -407,8 +415,8 @@ impl Client {
     ) -> bool {
         self.arrive(now);
         match self.token_of(target, Subject::Service) {
-            Some((token, config, io)) => token.adopt(record, clock, config, io),
-            None => false,
+            Ok((token, config, _, io)) => token.adopt(record, clock, config, io),
+            Err(_) => false,
         }
     }
 
@@ -502,6 +510,7 @@ impl Client {
             credentials,
             discovery,
             registration,
+            outage,
             tokens,
             ..
         } = self;
@@ -511,11 +520,18 @@ impl Client {
             credentials,
             discovery,
             registration,
+            outage,
             io,
         };
-        for token in tokens.iter_mut().flatten() {
-            token.tick(&mut parts);
-            token.advance(&mut parts);
+        loop {
+            parts.outage.take_changed();
+            for token in tokens.iter_mut().flatten() {
+                token.tick(&mut parts);
+                token.advance(&mut parts);
+            }
+            if !parts.outage.take_changed() {
+                break;
+            }
         }
         self.stirred = false;
         self.wake_at = self.next_wake();
@@ -535,6 +551,7 @@ impl Client {
             credentials,
             discovery,
             registration,
+            outage,
             tokens,
             ..
         } = self;
@@ -553,6 +570,7 @@ impl Client {
                         credentials,
                         discovery,
                         registration,
+                        outage,
                         io,
                     };
                     token.complete(id, outcome, &mut parts);
@@ -562,89 +580,104 @@ impl Client {
     }
 
     fn next_wake(&self) -> Option<u64> {
-        let tokens = self.tokens.iter().flatten().filter_map(Token::next_wake);
+        let tokens = self.tokens.iter().flatten();
         tokens
+            .filter_map(|token| token.next_wake(&self.outage))
             .chain(self.io.next_deadline())
             .chain(self.registration.due(&self.io))
             .min()
     }
 
+    /// The token of a target, made if need be; or why there is none, and when it may be asked for again.
+    #[allow(clippy::type_complexity)]
     fn token_of(
         &mut self,
         target: TargetId,
         subject: Subject<'_>,
-    ) -> Option<(&mut Token, &Config, &mut Io)> {
-        self.config.targets.get(target.0)?;
+    ) -> Result<(&mut Token, &Config, &Outage, &mut Io), (Error, u64)> {
+        let unknown = || {
+            let error = Error::new(Code::UnknownTarget, "the target belongs to another client");
+            (error, u64::MAX)
+        };
+        if target.0 >= self.config.targets.len() {
+            return Err(unknown());
+        }
         let owner = owner_of(&self.config, target.0);
         let index = match subject {
             Subject::Service => owner,
-            Subject::User(token) => self.user_token(owner, token),
+            Subject::User(token) => self.user_token(owner, token)?,
         };
-        let token = self.tokens.get_mut(index)?.as_mut()?;
-        Some((token, &self.config, &mut self.io))
+        match self.tokens.get_mut(index).and_then(Option::as_mut) {
+            Some(token) => Ok((token, &self.config, &self.outage, &mut self.io)),
+            None => Err(unknown()),
+        }
     }
 
     /// The place of a user's token, made if need be; the one that was used least lately goes for it.
-    fn user_token(&mut self, target: usize, value: &str) -> usize {
+    fn user_token(&mut self, target: usize, value: &str) -> Result<usize, (Error, u64)> {
         let id = SubjectId::of(value);
         if let Some(index) = self.by_key.get(&(target, Some(id))) {
-            return *index;
+            return Ok(*index);
         }
-        while self
-            .tokens
-            .iter()
-            .flatten()
-            .filter(|token| token.subject_id().is_some())
-            .count()
-            >= self.config.limits.subjects
-            && self.evict()
-        {}
-        let free = self
-            .tokens
-            .iter()
-            .enumerate()
-            .skip(self.config.targets.len())
-            .find(|(_, token)| token.is_none())
-            .map_or(self.tokens.len(), |(index, _)| index);
+        let now = self.io.now.mono_ms;
+        // What the server said to the others is all there is to say, and nothing is kept for that.
+        if let Some((error, retry_at)) = self.outage.told(now) {
+            return Err((error.clone(), retry_at));
+        }
+        let limit = self.config.limits.subjects;
+        while self.users() >= limit && self.evict() {}
+        if self.users() >= limit.saturating_mul(BUSY_SUBJECTS) {
+            let pause = now.saturating_add(self.config.schedule.backoff_initial_ms);
+            let retry_at = pause.max(self.outage.until(now).unwrap_or(0));
+            return Err((too_many_subjects(), retry_at));
+        }
+        let place = self.free.pop().unwrap_or(self.tokens.len());
         let user = Some((id, Secret::from(value)));
         let token = Token::new(
-            Owner::Token(free),
+            Owner::Token(place),
             target,
             sharers(&self.config, target),
             user,
         );
-        if free == self.tokens.len() {
-            self.tokens.push(Some(token));
-        } else if let Some(place) = self.tokens.get_mut(free) {
-            *place = Some(token);
+        match self.tokens.get_mut(place) {
+            Some(free) => *free = Some(token),
+            None => self.tokens.push(Some(token)),
         }
-        self.by_key.insert((target, Some(id)), free);
-        free
+        self.by_key.insert((target, Some(id)), place);
+        Ok(place)
     }
 
-    /// Forgets a user's token for which nothing is under way; whether there was one.
+    /// How many users' tokens there are.
+    fn users(&self) -> usize {
+        self.by_key.len() - self.config.targets.len()
+    }
+
+    /// Forgets a user's token for which nothing is under way, one that cannot be served rather than one that
+    /// can; whether there was one.
     ///
     /// A token that somebody waits for stays beyond the limit: users who drive out one another would ask
     /// again at once, and none would ever get a token.
     fn evict(&mut self) -> bool {
+        let now = self.io.now.mono_ms;
         let oldest = self
             .tokens
             .iter()
             .enumerate()
             .filter_map(|(index, token)| token.as_ref().map(|token| (index, token)))
-            .filter(|(_, token)| token.subject_id().is_some() && !token.is_busy())
-            .min_by_key(|(_, token)| token.used_at())
+            .filter(|(_, token)| token.subject_id().is_some() && !token.is_busy(&self.config, now))
+            .min_by_key(|(_, token)| (token.is_served(now), token.used_at()))
             .map(|(index, _)| index);
         let evicted = oldest
             .and_then(|index| self.tokens.get_mut(index))
             .and_then(Option::take);
-        match evicted {
-            Some(mut token) => {
+        match (evicted, oldest) {
+            (Some(mut token), Some(place)) => {
                 self.by_key.remove(&(token.target(), token.subject_id()));
+                self.free.push(place);
                 token.forget(&mut self.io);
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     fetch::{Failure, Fetch, Gain, Job, Memory, Parts, missing_scopes},
     io::{Io, Owner},
     lease::{self, Lease, LeaseId},
+    outage::Outage,
     record::{LeaseRecord, RecordClock},
     task::TaskKind,
 };
@@ -101,13 +102,22 @@ impl Token {
         self.used_at
     }
 
-    /// Whether an attempt is under way or will be made by itself.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.fetch.is_some() || self.due.is_some()
+    /// Whether an attempt is under way, or will be made while somebody may be waiting for it.
+    pub(crate) fn is_busy(&self, config: &Config, now: u64) -> bool {
+        self.fetch.is_some() || self.due.is_some() && self.was_asked_lately(config, now)
+    }
+
+    /// Whether there is a token to be served.
+    pub(crate) fn is_served(&self, now: u64) -> bool {
+        self.servable(now).is_some()
+    }
+
+    fn was_asked_lately(&self, config: &Config, now: u64) -> bool {
+        now.saturating_sub(self.used_at) < 2 * config.timeouts.wait_ms
     }
 
     /// Somebody wants the token.
-    pub(crate) fn ask(&mut self, config: &Config, io: &Io) -> State {
+    pub(crate) fn ask(&mut self, config: &Config, io: &Io, outage: &Outage) -> State {
         let now = io.now.mono_ms;
         self.used_at = now;
         self.wanted = true;
@@ -119,14 +129,12 @@ impl Token {
             }
             return State::Ready(lease);
         }
-        if let Some(failed) = &self.failed
-            && failed.answered
-            && now < failed.retry_at
-            && self.fetch.is_none()
+        if self.fetch.is_none()
+            && let Some((error, retry_at_ms)) = self.told(outage, now)
         {
             return State::Failed {
-                error: failed.error.clone(),
-                retry_at_ms: failed.retry_at,
+                error: error.clone(),
+                retry_at_ms,
             };
         }
         self.waiting = true;
@@ -135,26 +143,33 @@ impl Token {
     }
 
     /// A called service answered 401 to the lease `id`, and the call can be made once more.
-    pub(crate) fn reject(&mut self, id: LeaseId, config: &Config, io: &mut Io) -> Rejection {
+    pub(crate) fn reject(
+        &mut self,
+        id: LeaseId,
+        config: &Config,
+        io: &mut Io,
+        outage: &Outage,
+    ) -> Rejection {
         let now = io.now.mono_ms;
         self.used_at = now;
         let rejection = match self.in_use(now) {
-            None => self.reject_without_lease(config, now),
+            None => self.reject_without_lease(config, outage, now),
             Some(_) if self.suspect => Rejection::Wait,
             Some(current) if current.id() != id => Rejection::Retry(current),
-            Some(current) => self.doubt(current, config, io),
+            Some(current) => self.doubt(current, config, io, outage),
         };
         self.waiting |= matches!(rejection, Rejection::Wait);
         rejection
     }
 
     /// A called service answered 401 to the lease `id`, and nobody waits for another one.
-    pub(crate) fn report(&mut self, id: LeaseId, config: &Config, io: &mut Io) {
+    pub(crate) fn report(&mut self, id: LeaseId, config: &Config, io: &mut Io, outage: &Outage) {
         if let Some(current) = self.in_use(io.now.mono_ms)
             && !self.suspect
             && current.id() == id
         {
-            self.doubt(current, config, io);
+            self.used_at = io.now.mono_ms;
+            self.doubt(current, config, io, outage);
         }
     }
 
@@ -165,8 +180,24 @@ impl Token {
             .cloned()
     }
 
+    /// Why none can be had before a later attempt, as a server said, and when that is.
+    fn told<'a>(&'a self, outage: &'a Outage, now: u64) -> Option<(&'a Error, u64)> {
+        let own = self.failed.as_ref();
+        let own = own
+            .filter(|failed| failed.answered && now < failed.retry_at)
+            .map(|failed| (&failed.error, failed.retry_at));
+        let shared = outage.told(now).filter(|_| self.user.is_some());
+        own.into_iter().chain(shared).max_by_key(|(_, at)| *at)
+    }
+
     /// What is done about the refusal of the lease in use.
-    fn doubt(&mut self, current: Lease, config: &Config, io: &mut Io) -> Rejection {
+    fn doubt(
+        &mut self,
+        current: Lease,
+        config: &Config,
+        io: &mut Io,
+        outage: &Outage,
+    ) -> Rejection {
         let (id, now) = (current.id(), io.now.mono_ms);
         let cooldown = config.schedule.rejection_cooldown_ms;
         let cooling = self
@@ -198,12 +229,9 @@ impl Token {
             self.current = Some(newer.clone());
         }
         // While the server is away there is nothing better to be had.
-        if self.fetch.is_none()
-            && self
-                .failed
-                .as_ref()
-                .is_some_and(|failed| now < failed.retry_at)
-        {
+        let shared = self.user.is_some() && outage.until(now).is_some();
+        let failed = self.failed.as_ref();
+        if self.fetch.is_none() && (shared || failed.is_some_and(|failed| now < failed.retry_at)) {
             self.note_rejection(id, "none", config, io);
             if let Some(newer) = newer {
                 self.announce(LeaseState::Ready(newer), io);
@@ -218,15 +246,12 @@ impl Token {
     }
 
     /// The refused lease has expired, or was for its caller alone.
-    fn reject_without_lease(&mut self, config: &Config, now: u64) -> Rejection {
+    fn reject_without_lease(&mut self, config: &Config, outage: &Outage, now: u64) -> Rejection {
         let cooldown = config.schedule.rejection_cooldown_ms;
         let cooling = self
             .acted_at
             .is_some_and(|at| now < at.saturating_add(cooldown));
-        let backing_off = self
-            .failed
-            .as_ref()
-            .is_some_and(|failed| failed.answered && now < failed.retry_at);
+        let backing_off = self.told(outage, now).is_some();
         if self.fetch.is_none() && (backing_off || cooling && self.due.is_none()) {
             return Rejection::Deliver;
         }
@@ -281,9 +306,60 @@ impl Token {
         self.try_newer(now, parts);
         self.compare_clocks(parts);
         self.look_for_secrets(parts);
+        self.share_trouble(parts);
         if self.fetch.is_none() && self.due.is_some_and(|due| due <= now) {
+            self.begin(parts);
+        }
+    }
+
+    fn begin(&mut self, parts: &mut Parts<'_>) {
+        let now = parts.io.now.mono_ms;
+        if self.user.is_some() {
+            // Whoever waited has given up by now.
+            if self.waiting && !self.was_asked_lately(parts.config, now) {
+                self.waiting = false;
+                self.due = None;
+                return;
+            }
+            if !parts.outage.begin(self.owner, now) {
+                return;
+            }
+        }
+        self.due = None;
+        self.fetch = Some(Fetch::new());
+    }
+
+    /// What another user's attempt met is told to those who wait for this one.
+    fn share_trouble(&mut self, parts: &mut Parts<'_>) {
+        let now = parts.io.now.mono_ms;
+        let concerned = self.user.is_some() && self.fetch.is_none() && self.due.is_some();
+        if !concerned || parts.outage.until(now).is_none() {
+            return;
+        }
+        self.restore(parts.config, parts.io);
+        if self.waiting
+            && self.servable(now).is_none()
+            && let Some((error, retry_at_ms)) = parts.outage.told(now)
+        {
+            self.waiting = false;
             self.due = None;
-            self.fetch = Some(Fetch::new());
+            let error = error.clone();
+            self.announce(LeaseState::Failed { error, retry_at_ms }, parts.io);
+        }
+    }
+
+    /// Without another one to be had, the suspect lease is served again.
+    fn restore(&mut self, config: &Config, io: &mut Io) {
+        let now = io.now.mono_ms;
+        if core::mem::take(&mut self.suspect)
+            && let Some(lease) = self.in_use(now)
+        {
+            self.acted_at = Some(now);
+            io.event(Event::SuspectRestored {
+                target: self.name(config),
+                lease: lease.id(),
+            });
+            self.announce(LeaseState::Ready(lease), io);
         }
     }
 
@@ -438,6 +514,10 @@ impl Token {
             Some((id, outcome)) => fetch.complete(id, outcome, &job, &mut self.memory, parts),
         };
         match ended {
+            None if fetch.is_put_off() => {
+                self.fetch = None;
+                self.due = Some(parts.io.now.mono_ms);
+            }
             None => {}
             Some(Ok(gain)) => {
                 self.fetch = None;
@@ -478,6 +558,9 @@ impl Token {
                 },
                 parts,
             );
+        }
+        if self.user.is_some() {
+            parts.outage.gained();
         }
         let missing = missing_scopes(&gain.answer, target);
         let claims = UnverifiedClaims::of(gain.answer.access_token.expose());
@@ -599,6 +682,7 @@ impl Token {
         let Parts {
             config,
             credentials,
+            outage,
             io,
             ..
         } = parts;
@@ -613,34 +697,18 @@ impl Token {
             1
         };
         io.stats.failures += 1;
-        let asked = failure.error.retry_after_ms();
-        let retry_at = match failure.retry_at {
-            Some(at) => at.max(now.saturating_add(config.schedule.backoff_initial_ms)),
-            None => now.saturating_add(config.schedule.backoff(
-                failure.kind,
-                self.failures,
-                asked,
-                &mut io.jitter,
-            )),
-        };
-        if core::mem::take(&mut self.suspect)
-            && let Some(lease) = self
-                .current
-                .clone()
-                .filter(|lease| now < lease.serve_until_ms())
-        {
-            self.acted_at = Some(now);
-            io.event(Event::SuspectRestored {
-                target: self.name(config),
-                lease: lease.id(),
-            });
-            self.announce(LeaseState::Ready(lease), io);
+        let retry_at = failure.retry_at(&config.schedule, self.failures, io);
+        let mut told_at = retry_at;
+        if self.user.is_some() {
+            outage.failed(self.owner, &failure, &config.schedule, io);
+            told_at = told_at.max(outage.until(now).unwrap_or(0));
         }
+        self.restore(config, io);
         let serving = self.servable(now).is_some();
         io.event(Event::RefreshFailed {
             target: self.name(config),
             error: failure.error.clone(),
-            retry_in_s: retry_at.saturating_sub(now) as f64 / 1000.0,
+            retry_in_s: told_at.saturating_sub(now) as f64 / 1000.0,
             needs_action: failure.kind == Backoff::Refused,
             serving,
         });
@@ -650,14 +718,13 @@ impl Token {
             self.announce(
                 LeaseState::Failed {
                     error,
-                    retry_at_ms: retry_at,
+                    retry_at_ms: told_at,
                 },
                 io,
             );
         }
-        let asked_lately = now.saturating_sub(self.used_at) < 2 * config.timeouts.wait_ms;
         if self.is_kept_fresh(&config.schedule)
-            || (self.waiting && (self.user.is_none() || asked_lately))
+            || (self.waiting && (self.user.is_none() || self.was_asked_lately(config, now)))
         {
             self.due = Some(retry_at);
         }
@@ -683,8 +750,13 @@ impl Token {
         }
     }
 
-    /// Tells the host that it is gone.
+    /// Tells the host that it is gone, and whoever still waits why.
     pub(crate) fn forget(&mut self, io: &mut Io) {
+        if self.waiting {
+            let error = too_many_subjects();
+            let retry_at_ms = io.now.mono_ms;
+            self.announce(LeaseState::Failed { error, retry_at_ms }, io);
+        }
         self.announce(LeaseState::Cleared, io);
     }
 
@@ -708,9 +780,13 @@ impl Token {
     }
 
     /// When [`Self::tick`] or [`Self::advance`] has something to do.
-    pub(crate) fn next_wake(&self) -> Option<u64> {
+    pub(crate) fn next_wake(&self, outage: &Outage) -> Option<u64> {
         let fetch = self.fetch.as_ref().and_then(Fetch::due);
         let due = self.due.filter(|_| self.fetch.is_none());
+        let due = match self.user {
+            Some(_) => due.and_then(|due| outage.opens_at(due)),
+            None => due,
+        };
         let current = self.current.as_ref().map(Lease::serve_until_ms);
         let newer = self.newer.as_ref().map(|(_, at)| *at);
         let look = self
@@ -725,6 +801,15 @@ impl Token {
             .flatten()
             .min()
     }
+}
+
+/// Why nothing is done for one more user.
+pub(crate) fn too_many_subjects() -> Error {
+    Error::new(
+        Code::TooManySubjects,
+        "too many users' tokens wait to be exchanged; verify inbound tokens before they are passed on, or raise the limit",
+    )
+    .at("limits.subjects")
 }
 
 fn subject_reference(target: &crate::config::Target) -> Option<&SecretReference> {

@@ -20,6 +20,7 @@ use super::{
     credentials::{Credentials, Tried},
     discovery::{Discovery, Endpoint},
     io::{Io, Owner},
+    outage::Outage,
     refresh::{RefreshToken, Saved},
     registration::Registration,
     schedule::Backoff,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     Code, Config, Error, Event, Exchange, Fault, Now, Secret,
-    config::{Grant, RefreshTokens, SecretReference, Target},
+    config::{Grant, RefreshTokens, Schedule, SecretReference, Target},
     message::{ClientAuthentication, TokenAnswer, TokenGrant, TokenRequest, TokenRules},
     wire::Url,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) credentials: &'a mut Credentials,
     pub(crate) discovery: &'a mut Discovery,
     pub(crate) registration: &'a mut Registration,
+    pub(crate) outage: &'a mut Outage,
     pub(crate) io: &'a mut Io,
 }
 
@@ -82,6 +84,20 @@ pub(crate) struct Failure {
     pub(crate) retry_at: Option<u64>,
 }
 
+impl Failure {
+    /// When it is tried again after so many failures in a row.
+    pub(crate) fn retry_at(&self, schedule: &Schedule, failures: u32, io: &mut Io) -> u64 {
+        let now = io.now.mono_ms;
+        let asked = self.error.retry_after_ms();
+        match self.retry_at {
+            Some(at) => at.max(now.saturating_add(schedule.backoff_initial_ms)),
+            None => {
+                now.saturating_add(schedule.backoff(self.kind, failures, asked, &mut io.jitter))
+            }
+        }
+    }
+}
+
 pub(crate) struct Fetch {
     stage: Stage,
     endpoint: Option<Url>,
@@ -116,6 +132,7 @@ enum Stage {
     Subject(TaskId),
     Authenticate,
     Send,
+    PutOff,
     Sending(TaskId),
     Save(TaskId),
     Restore(TaskId),
@@ -356,7 +373,19 @@ impl Fetch {
         }
     }
 
+    /// Whether it gave way to the one attempt that is made for all users.
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.stage == Stage::PutOff
+    }
+
     fn send(&mut self, job: &Job<'_>, parts: &mut Parts<'_>) -> Ended {
+        if matches!(job.subject, Subject::User(_))
+            && self.refusal.is_none()
+            && !parts.outage.lets_send(job.owner, parts.io.now.mono_ms)
+        {
+            self.stage = Stage::PutOff;
+            return None;
+        }
         let Some(request) = self.message(job, parts.config) else {
             return fail(mismatched());
         };

@@ -1,0 +1,145 @@
+//! The token endpoint in trouble, as users' tokens see it together.
+//!
+//! Users' tokens are as many as callers bring, made-up ones among them. While the endpoint cannot be reached,
+//! says that it cannot answer or asks for patience, they share one back-off, and when that is over one of them
+//! tries for all. What is refused to one user is that user's own affair.
+//!
+//! A service's own tokens stay out of it: they are as many as are configured, and the trouble that one target
+//! has is not to hold up another.
+
+use super::{
+    Backoff,
+    fetch::Failure,
+    io::{Io, Owner},
+};
+use crate::{Code, Error, Fault, config::Schedule};
+
+#[derive(Default)]
+pub(crate) struct Outage {
+    trouble: Option<Trouble>,
+    failures: u32,
+    /// Whether others may go on, or are to be told, since it was last asked.
+    changed: bool,
+}
+
+struct Trouble {
+    error: Error,
+    kind: Backoff,
+    answered: bool,
+    retry_at: u64,
+    /// Whose attempt is made for all.
+    probe: Option<Owner>,
+}
+
+impl Outage {
+    /// Whether an attempt may begin now; the first one after the back-off is made for all.
+    pub(crate) fn begin(&mut self, owner: Owner, now: u64) -> bool {
+        match &mut self.trouble {
+            None => true,
+            Some(trouble) if trouble.probe.is_none() && trouble.retry_at <= now => {
+                trouble.probe = Some(owner);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// Whether an attempt that has begun may send its first request now.
+    pub(crate) fn lets_send(&mut self, owner: Owner, now: u64) -> bool {
+        let probe = self.trouble.as_ref().and_then(|trouble| trouble.probe);
+        probe == Some(owner) || self.begin(owner, now)
+    }
+
+    /// When an attempt that is due at `due` may begin; none while another is made for all.
+    pub(crate) fn opens_at(&self, due: u64) -> Option<u64> {
+        match &self.trouble {
+            None => Some(due),
+            Some(trouble) if trouble.probe.is_some() => None,
+            Some(trouble) => Some(due.max(trouble.retry_at)),
+        }
+    }
+
+    /// Until when nothing is tried, while that is in the future.
+    pub(crate) fn until(&self, now: u64) -> Option<u64> {
+        let retry_at = self.trouble.as_ref().map(|trouble| trouble.retry_at);
+        retry_at.filter(|at| now < *at)
+    }
+
+    /// What those who wait are told, and when it is tried again; nothing where no server has answered.
+    pub(crate) fn told(&self, now: u64) -> Option<(&Error, u64)> {
+        self.trouble
+            .as_ref()
+            .filter(|trouble| trouble.answered && now < trouble.retry_at)
+            .map(|trouble| (&trouble.error, trouble.retry_at))
+    }
+
+    /// A user's token came.
+    pub(crate) fn gained(&mut self) {
+        self.changed |= self.trouble.take().is_some();
+        self.failures = 0;
+    }
+
+    /// An attempt for a user's token failed.
+    pub(crate) fn failed(
+        &mut self,
+        owner: Owner,
+        failure: &Failure,
+        schedule: &Schedule,
+        io: &mut Io,
+    ) {
+        let probes = match &mut self.trouble {
+            Some(trouble) => trouble.probe.take_if(|probe| *probe == owner).is_some(),
+            None => false,
+        };
+        self.changed |= probes;
+        if !is_shared(failure) {
+            // What the server says about one user, it says because it answers.
+            if failure.error.fault() == Fault::Server {
+                self.gained();
+            }
+            return;
+        }
+        // Requests that were under way when the trouble began say nothing new.
+        if probes || self.trouble.is_none() {
+            let before = self.trouble.as_ref().map(|trouble| trouble.kind);
+            let same = before.is_none_or(|kind| kind == failure.kind);
+            self.failures = if same {
+                self.failures.saturating_add(1)
+            } else {
+                1
+            };
+        }
+        let retry_at = failure.retry_at(schedule, self.failures.max(1), io);
+        if self
+            .trouble
+            .as_ref()
+            .is_none_or(|trouble| trouble.retry_at < retry_at)
+        {
+            self.trouble = Some(Trouble {
+                error: failure.error.clone(),
+                kind: failure.kind,
+                answered: failure.answered,
+                retry_at,
+                probe: self.trouble.as_ref().and_then(|trouble| trouble.probe),
+            });
+            self.changed = true;
+        }
+    }
+
+    /// Whether anything has changed for other users' tokens since it was last asked.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+}
+
+/// Whether it would have happened to any user.
+fn is_shared(failure: &Failure) -> bool {
+    match failure.kind {
+        Backoff::RateLimited => true,
+        Backoff::Trouble => !matches!(
+            failure.error.code(),
+            Code::MalformedAnswer | Code::AnswerTooLarge | Code::Internal
+        ),
+        Backoff::Refused => false,
+    }
+}
