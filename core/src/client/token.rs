@@ -317,7 +317,6 @@ impl Token {
         if self.user.is_some() {
             // Whoever waited has given up by now.
             if self.waiting && !self.was_asked_lately(parts.config, now) {
-                self.waiting = false;
                 self.due = None;
                 return;
             }
@@ -332,8 +331,12 @@ impl Token {
     /// What another user's attempt met is told to those who wait for this one.
     fn share_trouble(&mut self, parts: &mut Parts<'_>) {
         let now = parts.io.now.mono_ms;
-        let concerned = self.user.is_some() && self.fetch.is_none() && self.due.is_some();
-        if !concerned || parts.outage.until(now).is_none() {
+        let concerned = self.waiting || self.suspect;
+        if self.user.is_none()
+            || self.fetch.is_some()
+            || !concerned
+            || parts.outage.until(now).is_none()
+        {
             return;
         }
         self.restore(parts.config, parts.io);
@@ -752,7 +755,7 @@ impl Token {
 
     /// Tells the host that it is gone, and whoever still waits why.
     pub(crate) fn forget(&mut self, io: &mut Io) {
-        if self.waiting {
+        if self.waiting && self.in_use(io.now.mono_ms).is_none() {
             let error = too_many_subjects();
             let retry_at_ms = io.now.mono_ms;
             self.announce(LeaseState::Failed { error, retry_at_ms }, io);

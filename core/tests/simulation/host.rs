@@ -302,7 +302,13 @@ impl World {
             return;
         };
         let (p, target, user) = (entry.process, entry.target, entry.user.clone());
-        self.ask(p, target, user, 600_000, Want::Patient(patient));
+        // A user's caller gives up after a while and comes back.
+        let config = &self.services[self.processes[p].service].config;
+        let wait_ms = match user {
+            Some(_) => config.timeouts.wait_ms,
+            None => 600_000,
+        };
+        self.ask(p, target, user, wait_ms, Want::Patient(patient));
     }
 
     fn hand_over(
