@@ -94,7 +94,7 @@ impl Outage {
         self.changed |= probes;
         if !is_shared(failure) {
             // What the server says about one user, it says because it answers.
-            if failure.error.fault() == Fault::Server {
+            if failure.error.fault() == Fault::Server && failure.retry_at.is_none() {
                 self.gained();
             }
             return;

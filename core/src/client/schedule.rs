@@ -108,7 +108,8 @@ impl Schedule {
         };
         let doublings = failures.saturating_sub(1).min(32);
         let full = initial.saturating_mul(1 << doublings).min(max).max(1);
-        if let Some(asked) = retry_after {
+        // A date in the past, or zero, says nothing.
+        if let Some(asked) = retry_after.filter(|asked| *asked > 0) {
             let asked = asked.min(self.retry_after_max_ms).max(1);
             return asked + part(asked.min(1_000), self.jitter * jitter.unit());
         }
@@ -210,6 +211,8 @@ mod tests {
             (RateLimited, 2, None, 20_000),
             (RateLimited, 9, None, 60_000),
             (RateLimited, 9, Some(1_000), 1_000),
+            (RateLimited, 1, Some(0), 10_000),
+            (Trouble, 2, Some(0), 2_000),
             (Refused, 1, None, 30_000),
             (Refused, 5, None, 300_000),
         ] {

@@ -13,7 +13,7 @@ impl World {
         }
         let service = self.random.index(self.services.len());
         let p = self.random.index(self.processes.len());
-        match self.random.below(17) {
+        match self.random.below(18) {
             0 | 1 => self.weather.away = !self.weather.away,
             2 => self.weather.overloaded = !self.weather.overloaded,
             3 => self.weather.slow = !self.weather.slow,
@@ -30,6 +30,7 @@ impl World {
             13 => self.say_that_secrets_changed(p),
             14 => self.forget_client(service),
             15 => self.answer_out_of_the_blue(p),
+            16 => self.begin_flood(p),
             _ => {
                 self.weather.spurious_401 = self.random.below(800);
                 for receiver in self.receivers.values_mut() {
@@ -145,6 +146,25 @@ impl World {
         {
             self.server.clients.remove(id);
             self.tell(|| format!("the server forgets {id}"));
+        }
+    }
+
+    /// Calls come in with users' tokens that somebody made up.
+    fn begin_flood(&mut self, p: usize) {
+        let targets = &self.services[self.processes[p].service].targets;
+        let exchanging = targets
+            .iter()
+            .position(|target| target.user_token == "exchange");
+        if let Some(target) = exchanging {
+            let (life, rounds) = (self.life(p), self.random.between(2, 6));
+            self.at(
+                self.now,
+                Happening::Flood {
+                    life,
+                    target,
+                    rounds,
+                },
+            );
         }
     }
 

@@ -3,8 +3,9 @@
 
 use crate::{
     promise::{Broken, Promise, Verdict},
+    server::Meaning,
     setup::{ISSUER, Kind, PLANTED, Refresh},
-    watch::{Key, Watch},
+    watch::{Key, MOST_USERS, Watch},
     world::{Call, Happening, World},
 };
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
@@ -12,7 +13,7 @@ use svcauth_core::{
     Client, Error, Event, Fault, Now, Secret,
     client::{
         Calls, Capabilities, Completion, Lease, LeaseChange, LeaseRecord, LeaseState, Outcome,
-        Output, RecordClock, Rejection, State, Subject, SubjectId, TargetId, TaskId,
+        Output, RecordClock, Rejection, SendFailure, State, Subject, SubjectId, TargetId, TaskId,
     },
     config::SecretReference,
 };
@@ -462,13 +463,23 @@ impl World {
         p: usize,
         task: TaskId,
         outcome: Outcome,
-        meaning: Option<crate::server::Meaning>,
+        meaning: Option<Meaning>,
     ) {
         let now = self.clock(p);
         let note = if self.is_telling() {
             format!("{outcome:?}")
         } else {
             String::new()
+        };
+        let met = match (&outcome, meaning.clone()) {
+            (Outcome::SendFailed { failure, .. }, _) if *failure != SendFailure::TooLarge => {
+                Some(Meaning::ServerError(None))
+            }
+            (
+                Outcome::Response(_),
+                Some(met @ (Meaning::ServerError(_) | Meaning::RateLimited(_))),
+            ) => Some(met),
+            _ => None,
         };
         let Some(client) = &mut self.processes[p].client else {
             return;
@@ -480,7 +491,13 @@ impl World {
         let process = &mut self.processes[p];
         let verdict = process
             .watch
-            .completed(task, done, meaning, received, now.mono_ms);
+            .completed(task, done, meaning, received, now.mono_ms)
+            .map(|user| {
+                let config = &self.services[process.service].config;
+                if user {
+                    process.watch.users_met(met, now.mono_ms, config);
+                }
+            });
         if let Some((name, content)) = process.reading.take()
             && done == Completion::Accepted
         {
@@ -521,7 +538,9 @@ impl World {
     }
 
     pub(crate) fn tokens(&self, p: usize) -> usize {
-        self.services[self.processes[p].service].targets.len() + self.processes[p].watch.users()
+        let service = &self.services[self.processes[p].service];
+        let most = MOST_USERS * service.config.limits.subjects;
+        service.targets.len() + self.processes[p].watch.users().min(most)
     }
 
     /// Polls until the client is idle, as after every call into it; how many outputs there were.
@@ -553,7 +572,9 @@ impl World {
                 }
                 Output::Event(event) => self.event(p, &event),
                 Output::Idle { until } => {
-                    self.processes[p].watch.settled();
+                    let config = &self.services[self.processes[p].service].config;
+                    let verdict = self.processes[p].watch.settled(config);
+                    self.judge(p, verdict);
                     if std::mem::take(&mut self.processes[p].unsaved) {
                         self.fail(
                             Promise::SavedFirst,

@@ -128,7 +128,7 @@ impl World {
         let subject = form.get("subject_token").cloned();
         let user = subject
             .as_deref()
-            .filter(|token| self.server.users.contains(*token))
+            .filter(|token| self.server.users.contains(*token) || self.made_up.contains(*token))
             .map(SubjectId::of);
         let credentials = presented(request, &form);
         if self.is_registered(p)

@@ -42,6 +42,28 @@ impl World {
         self.users[index].clone()
     }
 
+    /// Many callers at once, each with a token that the server never made.
+    pub(crate) fn flood(&mut self, life: Life, target: usize, rounds: u64) {
+        for _ in 0..self.random.between(5, 20) {
+            let user = self.server.mint("made-up");
+            self.made_up.insert(user.clone());
+            self.saw("(made-up user)");
+            let wait_ms = self.random.between(1, 3_000);
+            self.ask(life.process, target, Some(user), wait_ms, Want::Token);
+        }
+        if rounds > 1 {
+            let at = self.now + self.random.between(1, 800);
+            self.at(
+                at,
+                Happening::Flood {
+                    life,
+                    target,
+                    rounds: rounds - 1,
+                },
+            );
+        }
+    }
+
     fn user_for(&mut self, p: usize, target: usize) -> Option<String> {
         let exchanges =
             self.services[self.processes[p].service].targets[target].user_token == "exchange";

@@ -1,7 +1,7 @@
 //! What must hold of one process at every step, seen from outside its client.
 
 use crate::{
-    promise::{Promise, Verdict},
+    promise::{Broken, Promise, Verdict},
     server::Meaning,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +15,8 @@ pub(crate) type Key = (usize, Option<SubjectId>);
 
 /// Tasks for one token in any window of a second: four requests with what each needs before and after it.
 const TASKS_PER_SECOND: usize = 40;
+/// Users that are kept while their tokens are being got, in so many times the configured limit.
+pub(crate) const MOST_USERS: usize = 4;
 /// Times in a window of a second at which the client wants to be polled and then does nothing.
 const IDLE_WAKES_PER_SECOND: usize = 20;
 
@@ -24,6 +26,10 @@ pub(crate) struct Watch {
     flights: BTreeMap<TaskId, Flight>,
     last: BTreeMap<Key, Last>,
     users: BTreeSet<Key>,
+    /// Those whose tokens the client has or is getting.
+    kept: BTreeSet<Key>,
+    /// The trouble that a user's token met last, while none has met anything else.
+    trouble: Option<Together>,
     /// When a secret was last seen with another content, or the client was told to look.
     touched_at: Option<u64>,
     contents: BTreeMap<String, Vec<u8>>,
@@ -48,11 +54,19 @@ struct Held {
 }
 
 struct Flight {
+    begun: u64,
     deadline: u64,
     /// The token that is asked for.
     token: Option<Key>,
     /// The token in whose attempt the task is.
     attempt: Option<Key>,
+}
+
+/// What all users' tokens wait for together.
+struct Together {
+    since: u64,
+    /// Before then no other request is sent for a user.
+    until: u64,
 }
 
 /// The last request for a token, and what came of it.
@@ -99,6 +113,7 @@ impl Watch {
         self.flights.insert(
             id,
             Flight {
+                begun: now,
                 deadline,
                 token,
                 attempt,
@@ -116,7 +131,8 @@ impl Watch {
         Ok(())
     }
 
-    /// What the client must make of an outcome; `received` whether a token came of it.
+    /// What the client must make of an outcome, `received` whether a token came of it; whether it ends a request
+    /// for a user's token.
     pub(crate) fn completed(
         &mut self,
         id: TaskId,
@@ -124,7 +140,7 @@ impl Watch {
         meaning: Option<Meaning>,
         received: bool,
         now: u64,
-    ) -> Verdict {
+    ) -> Result<bool, Broken> {
         let flight = self
             .flights
             .remove(&id)
@@ -135,11 +151,13 @@ impl Watch {
             Completion::Ignored
         };
         if done != expected {
-            return Promise::Contract.broken(format!(
+            Promise::Contract.broken(format!(
                 "the outcome of {id:?} was {done:?}, not {expected:?}"
-            ));
+            ))?;
         }
-        let Some(flight) = flight else { return Ok(()) };
+        let Some(flight) = flight else {
+            return Ok(false);
+        };
         if let Some(key) = flight.attempt
             && let Some(last) = self.last.get_mut(&key)
         {
@@ -153,7 +171,51 @@ impl Watch {
                 self.received = Some(key);
             }
         }
-        Ok(())
+        Ok(flight.token.is_some_and(|(_, user)| user.is_some()))
+    }
+
+    /// What a request for a user's token met: trouble that holds for all users, or anything else.
+    pub(crate) fn users_met(&mut self, trouble: Option<Meaning>, now: u64, config: &Config) {
+        let schedule = &config.schedule;
+        let wait = match trouble {
+            Some(Meaning::ServerError(Some(asked)) | Meaning::RateLimited(Some(asked))) => {
+                asked.min(schedule.retry_after_max_ms)
+            }
+            Some(Meaning::RateLimited(None)) => schedule.rate_limited_initial_ms,
+            Some(_) => schedule.backoff_initial_ms / 10,
+            None => return self.trouble = None,
+        };
+        let before = self.trouble.as_ref().map_or(0, |trouble| trouble.until);
+        self.trouble = Some(Together {
+            since: now,
+            until: before.max(now + wait),
+        });
+    }
+
+    /// While users' tokens are in trouble one request at a time is sent for all of them.
+    fn alone(&self, key: Key, now: u64) -> Verdict {
+        let Some(trouble) = &self.trouble else {
+            return Ok(());
+        };
+        let early = trouble.until.saturating_sub(now);
+        if early > 0 {
+            return Promise::NoStorm.broken(format!(
+                "asked for the user's token {key:?} {early} ms too early: another one met trouble at {}",
+                trouble.since
+            ));
+        }
+        let mut flights = self.flights.values();
+        let other = flights.find(|flight| {
+            let user = flight.token.filter(|(_, user)| user.is_some());
+            user.is_some() && flight.begun > trouble.since && now < flight.deadline
+        });
+        match other {
+            Some(other) => Promise::NoStorm.broken(format!(
+                "asked for the user's token {key:?} while {:?} is asked for, and trouble since {}",
+                other.token, trouble.since
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Whether a token is asked for now rightly.
@@ -165,6 +227,15 @@ impl Watch {
         config: &Config,
     ) -> Verdict {
         let now = clock.mono_ms;
+        let goes_on = self.last.get(&key).is_some_and(|last| {
+            matches!(
+                last.meaning,
+                Some(Meaning::ClientRefused | Meaning::GrantRefused)
+            )
+        });
+        if key.1.is_some() && !goes_on {
+            self.alone(key, now)?;
+        }
         let demands = self.demands.insert(key, 0).unwrap_or(0);
         let mut attempt = BTreeSet::new();
         if let Some(last) = self.last.remove(&key) {
@@ -280,6 +351,9 @@ impl Watch {
     }
 
     pub(crate) fn answered(&mut self, key: Key, state: &State, now: u64) -> Verdict {
+        if key.1.is_some() && !matches!(state, State::Failed { .. }) {
+            self.kept.insert(key);
+        }
         match (state, self.served(key, now)) {
             (State::Ready(lease), served) => {
                 in_time(lease, now)?;
@@ -426,7 +500,7 @@ impl Watch {
     }
 
     /// The client has nothing more to say about what it was told.
-    pub(crate) fn settled(&mut self) {
+    pub(crate) fn settled(&mut self, config: &Config) -> Verdict {
         // A token came that nobody waited for and that cannot be kept: a suspect lease gives way to it as well.
         if let Some(key) = self.received.take() {
             self.held
@@ -435,9 +509,14 @@ impl Watch {
         self.held
             .values_mut()
             .for_each(|held| held.reported = false);
+        if self.kept.len() > MOST_USERS * config.limits.subjects {
+            return Promise::NoStorm.broken(format!("{} users are kept", self.kept.len()));
+        }
+        Ok(())
     }
 
     fn cleared(&mut self, key: Key, now: u64, config: &Config) -> Verdict {
+        self.kept.remove(&key);
         // What was in use and came to its end is to be had again.
         *self.demands.entry(key).or_default() += 1;
         let mut held = self.held.remove(&key);

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     fmt,
 };
 use svcauth_core::{
@@ -38,6 +38,8 @@ pub(crate) struct World {
     /// What the secrets' files hold; none where they cannot be read.
     pub(crate) files: BTreeMap<String, Option<Vec<u8>>>,
     pub(crate) users: Vec<String>,
+    /// Users' tokens that the server never made.
+    pub(crate) made_up: BTreeSet<String>,
     pub(crate) weather: Weather,
     /// True time since which nothing has gone wrong; none while things do.
     pub(crate) calm_since: Option<u64>,
@@ -85,6 +87,11 @@ pub(crate) struct Life {
 
 pub(crate) enum Happening {
     Traffic(Life),
+    Flood {
+        life: Life,
+        target: usize,
+        rounds: u64,
+    },
     Wake(Life, u64),
     Deadline(Life, u64),
     Arrives {
@@ -242,6 +249,7 @@ impl World {
             receivers: BTreeMap::new(),
             files: BTreeMap::new(),
             users: vec![],
+            made_up: BTreeSet::new(),
             weather: Weather::default(),
             calm_since: Some(0),
             rough_until: 0,
@@ -413,6 +421,7 @@ impl World {
         }
         let life = match &what {
             Happening::Traffic(life)
+            | Happening::Flood { life, .. }
             | Happening::Wake(life, _)
             | Happening::Deadline(life, _)
             | Happening::Answer { life, .. }
@@ -427,6 +436,7 @@ impl World {
         let process = life.process;
         match what {
             Happening::Traffic(_) => self.traffic(process),
+            Happening::Flood { target, rounds, .. } => self.flood(life, target, rounds),
             Happening::Wake(_, stamp) => self.wake(process, stamp),
             Happening::Deadline(_, waiter) => self.give_up(process, waiter),
             Happening::Answer {
@@ -655,6 +665,7 @@ impl Happening {
     fn process(&self) -> Option<usize> {
         match self {
             Happening::Traffic(life)
+            | Happening::Flood { life, .. }
             | Happening::Wake(life, _)
             | Happening::Deadline(life, _)
             | Happening::Answer { life, .. }

@@ -484,6 +484,12 @@ impl Registration {
                     || saved.registration.client_secret_expires_at
                         != record.registration.client_secret_expires_at
             });
+            let wall_ms = parts.io.now.wall_ms;
+            let still_due = record.renew_at().is_some_and(|at| wall_ms >= at);
+            // By a clock that is wrong each new secret has ended: another one would be no better.
+            if !renewed || still_due {
+                self.renew_after = parts.io.now.mono_ms + parts.config.schedule.refused_max_ms;
+            }
             if renewed {
                 parts.io.event(Event::RegistrationRenewed { client_id });
             } else {
@@ -492,7 +498,6 @@ impl Registration {
                     client_id,
                     expires_at,
                 });
-                self.renew_after = parts.io.now.mono_ms + parts.config.schedule.refused_max_ms;
             }
         } else {
             parts.io.event(Event::Registered { client_id });
