@@ -9,20 +9,31 @@ use base64ct::{Base64, Encoding};
 
 const CUT: &str = "[secret]";
 
-/// Shorter texts are not looked for: to cut every `e` out of an error would tell the secret, not keep it.
+/// Shorter texts, in characters, are not looked for: to cut every `e` out of an error would tell the secret, not
+/// keep it. Where a request carries one, nothing is shown of what the server says.
 const SHORTEST_SECRET: usize = 4;
+
+/// Stands in the place of what the server says where nothing of it can be shown.
+pub(crate) const WITHHELD: &str =
+    "[not shown, since the request carried a secret of less than 4 characters]";
 
 /// A run of this many token characters, letters and digits mixed, is taken for a token.
 const TOKEN_LIKE: usize = 20;
 
 /// The secrets of one request, which a server may echo as they are or escaped in any way.
 #[derive(Default)]
-pub(crate) struct Secrets(Vec<Secret>);
+pub(crate) struct Secrets {
+    all: Vec<Secret>,
+    /// Whether one is too short to be looked for.
+    short: bool,
+}
 
 impl Secrets {
     pub(crate) fn add(&mut self, secret: &str) -> &mut Secrets {
-        if secret.len() >= SHORTEST_SECRET {
-            self.one(secret.into());
+        match secret.chars().take(SHORTEST_SECRET).count() {
+            0 => {}
+            SHORTEST_SECRET => self.one(secret.into()),
+            _ => self.short = true,
         }
         self
     }
@@ -47,15 +58,20 @@ impl Secrets {
 
     fn one(&mut self, text: String) {
         let secret = Secret::from(text);
-        if !self.0.contains(&secret) {
-            self.0.push(secret);
+        if !self.all.contains(&secret) {
+            self.all.push(secret);
         }
+    }
+
+    /// Whether nothing of what the server says can be shown.
+    pub(crate) fn withhold(&self) -> bool {
+        self.short
     }
 
     /// The length of the secret that `text` starts with.
     fn at_start_of(&self, text: &str) -> Option<usize> {
         let starting = self
-            .0
+            .all
             .iter()
             .filter_map(|secret| length_of(secret.expose(), text));
         starting.max()
@@ -175,6 +191,9 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
 }
 
 fn clean(text: &str, limit: usize, secrets: &Secrets, unknown: bool) -> String {
+    if secrets.withhold() {
+        return String::from(if text.is_empty() { "" } else { WITHHELD });
+    }
     let mut out = Out {
         text: String::new(),
         left: limit.saturating_sub(1),
@@ -425,6 +444,35 @@ mod tests {
         ] {
             assert_eq!(text(said, 200, &other), "[secret]", "{said}");
         }
+    }
+
+    #[test]
+    fn a_secret_too_short_to_be_found_withholds_all_that_the_server_says() {
+        for secret in ["a", "x7", "k/9", "\u{e9}\u{e9}\u{e9}", "+\"&"] {
+            for said in [
+                format!("bad secret '{secret}'"),
+                format!("{secret}{secret}"),
+                // percent, JSON and HTML
+                "got %61 %78%37 k%2f9 %c3%a9%C3%A9 %2B%22%26".into(),
+                r#"got \u0061 \u00e9\u00E9 k\/9 +\"\u0026"#.into(),
+                "got &#97; &#x78;7 k&#47;9 &#233; &#43;&quot;&amp;".into(),
+                "nothing of it".into(),
+            ] {
+                for with in [
+                    Secrets::default().add(secret),
+                    Secrets::default().add_basic("bss", secret),
+                    Secrets::default().add(SECRET).add(secret),
+                ] {
+                    assert_eq!(text(&said, 500, with), WITHHELD, "{secret}");
+                    assert_eq!(excerpt(said.as_bytes(), 200, with), WITHHELD, "{secret}");
+                }
+            }
+        }
+        // Nothing was carried, nothing was said, or it is long enough.
+        for secret in ["", "\u{e9}\u{e9}\u{e9}\u{e9}", "four"] {
+            assert_eq!(text("hello", 500, Secrets::default().add(secret)), "hello");
+        }
+        assert_eq!(text("", 500, Secrets::default().add("a")), "");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an answer that is no success means, whatever the message.
 
-use super::clean::{self, Secrets};
+use super::clean::{self, Secrets, WITHHELD};
 use crate::{
     Code, Error, OauthError,
     wire::{
@@ -21,7 +21,7 @@ const EXCERPT: usize = 200;
 pub(crate) fn of(response: &Response, secrets: &Secrets) -> Error {
     let oauth = oauth_error(response.body.expose(), secrets);
     let (code, message) = match (response.status, &oauth) {
-        (300..=399, _) => (Code::UnexpectedRedirect, redirect(response)),
+        (300..=399, _) => (Code::UnexpectedRedirect, redirect(response, secrets)),
         (429, _) => (Code::RateLimited, "the server asks for patience".into()),
         (500..=599, _) => (
             Code::ServerError,
@@ -79,15 +79,44 @@ pub(crate) fn oauth_of(
             .filter(|text| !text.is_empty())
             .map(|text| clean::text(text, TEXT, secrets))
     };
+    let code = error.and_then(Value::as_str).and_then(known);
     Some(OauthError {
-        error: cleaned(error)?,
+        error: code.map(String::from).or_else(|| cleaned(error))?,
         description: cleaned(description),
         uri: cleaned(uri),
     })
 }
 
+/// Codes that specifications define (RFC 6749, 6750, 7591, 8628, 8693, 8707): they are words that everybody
+/// knows, and what is done about an error follows from them.
+fn known(error: &str) -> Option<&'static str> {
+    const CODES: [&str; 20] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+        "unsupported_response_type",
+        "server_error",
+        "temporarily_unavailable",
+        "invalid_token",
+        "insufficient_scope",
+        "invalid_redirect_uri",
+        "invalid_client_metadata",
+        "invalid_software_statement",
+        "unapproved_software_statement",
+        "authorization_pending",
+        "slow_down",
+        "expired_token",
+        "invalid_target",
+    ];
+    CODES.into_iter().find(|code| *code == error)
+}
+
 /// A redirect is not followed, and its target's query may hold a code or a state: only the origin is shown.
-fn redirect(response: &Response) -> String {
+fn redirect(response: &Response, secrets: &Secrets) -> String {
     let target = response.header("location").and_then(|location| {
         let end = location.find(['?', '#']).unwrap_or(location.len());
         Url::parse(&location[..end]).ok()
@@ -95,7 +124,7 @@ fn redirect(response: &Response) -> String {
     match target {
         Some(target) => format!(
             "the server redirects to {}, and credentials are not sent on; set the endpoint to where it leads",
-            target.origin()
+            clean::text(&format!("{}", target.origin()), EXCERPT, secrets)
         ),
         None => "the server redirects, and credentials are not sent on; set the endpoint to where it leads".into(),
     }
@@ -116,6 +145,9 @@ fn saying(
     if oauth.is_some() {
         return message.into();
     }
+    if secrets.withhold() {
+        return format!("{message} {WITHHELD}");
+    }
     let content_type = match response.header("content-type") {
         Some(content_type) => clean::text(content_type, 100, secrets),
         None => "no content type".into(),
@@ -132,8 +164,8 @@ fn saying(
 
 fn decorate(error: Error, response: &Response, secrets: &Secrets) -> Error {
     let challenges: Vec<&str> = response.header_values("www-authenticate").collect();
-    let challenge =
-        (!challenges.is_empty()).then(|| clean::text(&challenges.join(", "), TEXT, secrets));
+    let challenge = (!challenges.is_empty() && !secrets.withhold())
+        .then(|| clean::text(&challenges.join(", "), TEXT, secrets));
     error
         .with_status(response.status)
         .with_challenge(challenge)

@@ -2,7 +2,11 @@
 
 mod manage;
 
-use super::{Exchange, clean::Secrets, failure};
+use super::{
+    Exchange,
+    clean::{self, Secrets},
+    failure,
+};
 use crate::{
     Code, Error, Secret,
     wire::{
@@ -182,7 +186,7 @@ fn answer(response: &Response, place: Place<'_>, secrets: Secrets) -> Result<Reg
     let (mut registration, uri) = read(members, extra)
         .map_err(|(member, why)| failure::malformed(why, response, &secrets).at(member))?;
     if let Some(uri) = uri {
-        match management_uri(&uri, &registration.client_id, place) {
+        match management_uri(&uri, &registration.client_id, place, &secrets) {
             Ok(uri) => registration.registration_client_uri = Some(uri),
             Err(error) => registration.refused_uri = Some(error.with_status(response.status)),
         }
@@ -241,7 +245,12 @@ fn point_in_time(value: &Value) -> Option<u64> {
 }
 
 /// The registration access token goes to this URI, so its origin must be one that is trusted with it.
-fn management_uri(text: &str, client_id: &str, place: Place<'_>) -> Result<Url, Error> {
+fn management_uri(
+    text: &str,
+    client_id: &str,
+    place: Place<'_>,
+    secrets: &Secrets,
+) -> Result<Url, Error> {
     let refused = |why: Cow<'static, str>| {
         Err(Error::new(Code::UntrustedEndpoint, why).at("registration_client_uri"))
     };
@@ -256,7 +265,7 @@ fn management_uri(text: &str, client_id: &str, place: Place<'_>) -> Result<Url, 
         let why = format!(
             "the management URI is at {} and the registration endpoint at {}; allow that origin by name if it \
              is right",
-            uri.origin(),
+            clean::text(&format!("{}", uri.origin()), 200, secrets),
             place.origin
         );
         return refused(why.into());

@@ -818,6 +818,59 @@ fn no_secret_of_request_or_answer_is_in_an_error() {
 }
 
 #[test]
+fn what_the_server_says_is_withheld_where_a_secret_is_too_short_to_be_found() {
+    let endpoint = endpoint();
+    let basic = ClientAuthentication::Basic {
+        client_id: "bss".into(),
+        client_secret: "q~7".into(),
+        encoding: super::super::BasicEncoding::Form,
+    };
+    let message = message(&endpoint, &basic, TokenGrant::ClientCredentials);
+    // status, body, the code that is kept
+    for (status, body, code) in [
+        (
+            401,
+            r#"{"error":"invalid_client","error_description":"no q~7"}"#,
+            Some("invalid_client"),
+        ),
+        (
+            400,
+            r#"{"error":"invalid_grant","error_uri":"https://q~7/"}"#,
+            Some("invalid_grant"),
+        ),
+        (200, r#"{"error":"q~7"}"#, Some(clean::WITHHELD)),
+        (200, r#"{"message":"q~7"}"#, None),
+        (200, "<html>q~7", None),
+        (302, "", None),
+        (404, "q%7E7", None),
+        (503, "q&#126;7", None),
+    ] {
+        let mut response = response(status, body);
+        for (name, value) in [
+            ("WWW-Authenticate", "Basic realm=\"q~7\""),
+            ("Content-Type", "text/q~7"),
+            ("Location", "https://q~7.example/"),
+        ] {
+            response.headers.insert(0, (name.into(), value.into()));
+        }
+        let error = message.parse(&response).unwrap_err();
+        let printed = format!("{error} {}", serde_json::to_string(&error).unwrap());
+        for said in ["q~7", "q%7E7", "q&#126;7"] {
+            assert!(!printed.contains(said), "{printed}, from {status} {body}");
+        }
+        assert!(
+            status == 302 || printed.contains(clean::WITHHELD),
+            "{printed}, from {status} {body}"
+        );
+        assert_eq!(
+            error.oauth().map(|oauth| oauth.error.as_str()),
+            code,
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
 fn an_oauth_error_is_shortened_and_cannot_break_a_line() {
     let long = format!("a\\r\\nb{}", "x".repeat(10_000));
     let body = format!(r#"{{"error":"{long}","error_description":"{long}","error_uri":7}}"#);
