@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove fuzz lib dist install wasm go-engine go-test rust tools
+.PHONY: help demo test lint bench simulate prove fuzz lib dist install wasm go-engine go-test go-bench rust tools
 
 CARGO ?= cargo
 GO ?= go
@@ -32,6 +32,7 @@ lint: tools ## formatting, clippy, go vet
 bench: tools ## what is promised about speed, as ratios in one run
 	$(CARGO) bench --locked --package svcauth-bench
 	$(CARGO) bench --locked --package svcauth
+	bindings/go/bench/run
 
 simulate: tools ## the simulation with SEEDS=… lives, from a random start
 	SVCAUTH_SEEDS=$(SEEDS) SVCAUTH_FIRST_SEED=$$RANDOM$$RANDOM $(CARGO) test --locked --package svcauth-core --test simulation -- --nocapture
@@ -59,6 +60,9 @@ go-engine: tools ## the Go source of the default engine of bindings/go
 
 go-test: tools ## the tests of bindings/go, with both engines
 	@bindings/go/tools/test
+
+go-bench: tools ## what is promised about bindings/go, with both engines
+	@bindings/go/bench/run
 
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
