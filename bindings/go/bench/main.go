@@ -86,11 +86,7 @@ func compare(rounds, turns int, variants ...variant) []float64 {
 			times[each] = append(times[each], float64(time.Since(started).Nanoseconds())/float64(turns))
 		}
 	}
-	medians := make([]float64, len(variants))
-	for each := range variants {
-		medians[each] = median(times[each])
-	}
-	return medians
+	return medians(times)
 }
 
 func median[T cmp.Ordered](values []T) T {
@@ -98,32 +94,36 @@ func median[T cmp.Ordered](values []T) T {
 	return values[len(values)/2]
 }
 
-// byTwo gives the nanoseconds of one turn of each where two goroutines do it at once.
+// byTwo is compare with two goroutines at it: the time until both are done, by all turns of both.
 func byTwo(rounds, turns int, variants ...variant) []float64 {
 	times := make([][]float64, len(variants))
 	for range rounds {
 		for each, does := range variants {
 			var both sync.WaitGroup
 			var there atomic.Int32
-			var took [2]float64
-			for one := range took {
+			var started, ended [2]time.Time
+			for one := range started {
 				both.Go(func() {
 					for there.Add(1); there.Load() < 2; {
 					}
-					started := time.Now()
+					started[one] = time.Now()
 					does(turns)
-					took[one] = float64(time.Since(started).Nanoseconds()) / float64(turns)
+					ended[one] = time.Now()
 				})
 			}
 			both.Wait()
-			times[each] = append(times[each], took[:]...)
+			took := slices.MaxFunc(ended[:], time.Time.Compare).Sub(slices.MinFunc(started[:], time.Time.Compare))
+			times[each] = append(times[each], float64(took.Nanoseconds())/float64(2*turns))
 		}
 	}
-	medians := make([]float64, len(variants))
-	for each := range variants {
-		medians[each] = median(times[each])
+	return medians(times)
+}
+
+func medians(times [][]float64) (each []float64) {
+	for _, all := range times {
+		each = append(each, median(all))
 	}
-	return medians
+	return each
 }
 
 // noop is a transport that sends nothing.

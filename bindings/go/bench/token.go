@@ -33,8 +33,8 @@ func tokens() {
 	show("x/oauth2 ReuseTokenSource.Token", times[0])
 	report("Target.Token", times[1], times[0], 0.5)
 	times = byTwo(301, 10_000, other, ours)
-	show("x/oauth2 ReuseTokenSource.Token, each of two goroutines", times[0])
-	report("Target.Token, each of two goroutines", times[1], times[0], 0.3)
+	show("x/oauth2 ReuseTokenSource.Token, two goroutines", times[0])
+	report("Target.Token, two goroutines (on two free cores)", times[1], times[0], 0.3)
 	must("allocations in Target.Token", testing.AllocsPerRun(1000, func() { ours(1) }), 0)
 }
 
