@@ -2,7 +2,9 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove fuzz lib dist install wasm go-engine go-test go-bench rust tools
+.PHONY: help demo test lint bench simulate prove fuzz rust tools
+.PHONY: lib dist install wasm
+.PHONY: go-engine go-module go-test go-bench
 
 CARGO ?= cargo
 GO ?= go
@@ -58,8 +60,12 @@ wasm: tools ## the C library as a WebAssembly module, for Go without cgo
 go-engine: tools ## the Go source of the default engine of bindings/go
 	@bindings/go/tools/make-engine
 
-go-test: tools ## the tests of bindings/go, with both engines
+go-module: tools ## the Go module as it is released, in target/go-module
+	@bindings/go/tools/make-module >/dev/null
+
+go-test: tools ## the tests of bindings/go, with both engines, and of the module as it is released
 	@bindings/go/tools/test
+	@bindings/go/tools/test-release
 
 go-bench: tools ## what is promised about bindings/go, with both engines
 	@bindings/go/bench/run

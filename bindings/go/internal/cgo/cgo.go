@@ -25,6 +25,7 @@ import (
 	"sync"
 	"unsafe"
 
+	_ "github.com/openchami/svcauth-go/internal/cgo/install_libsvcauth_and_set_PKG_CONFIG_PATH"
 	"github.com/openchami/svcauth-go/internal/engine"
 )
 
