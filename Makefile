@@ -24,7 +24,7 @@ demo: rust ## the whole story on the embedded lab, about half a minute after the
 test: tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
-	cd examples/go && ./run --test
+	examples/go/test
 
 lint: tools ## formatting, clippy, go vet
 	$(CARGO) fmt --all --check

@@ -94,15 +94,14 @@ func (o *outside) run(folder string, environment []string, arguments ...string) 
 	}
 }
 
-// installed finds the C library that was installed. Go's cache does not look at what pkg-config finds: the checksum in
-// the flags stands for it.
-func installed(t *testing.T) []string {
-	prefix := given(t, "SVCAUTH_PREFIX")
-	return []string{
-		"CGO_ENABLED=1",
-		"PKG_CONFIG_PATH=" + filepath.Join(prefix, "lib", "pkgconfig"),
-		"CGO_CFLAGS=-O1 -DSVCAUTH_INSTALLED_" + given(t, "SVCAUTH_INSTALLED"),
-	}
+// installed finds the C library that was installed under prefix.
+func installed(t *testing.T, prefix string) []string {
+	return []string{"CGO_ENABLED=1", "PKG_CONFIG_PATH=" + filepath.Join(prefix, "lib", "pkgconfig"), cgoFlags(t, prefix)}
+}
+
+// cgoFlags make sure that libsvcauth is looked for: Go's cache does not look at what pkg-config finds, but at these.
+func cgoFlags(t *testing.T, where string) string {
+	return fmt.Sprintf("CGO_CFLAGS=-O1 -DSVCAUTH_%s_%x", given(t, "SVCAUTH_INSTALLED"), where)
 }
 
 func TestAProgramOutsideIsBuiltFromTheReleasedModule(t *testing.T) {
@@ -141,13 +140,13 @@ func TestAProgramOutsideIsBuiltFromTheReleasedModule(t *testing.T) {
 		}},
 		{name: "default engine for arm64", environment: []string{"CGO_ENABLED=0", "GOARCH=arm64"}, machine: elf.EM_AARCH64},
 		{name: "default engine for 386", environment: []string{"CGO_ENABLED=0", "GOARCH=386"}, machine: elf.EM_386},
-		{name: "cgo engine", environment: installed(t), flags: []string{"-tags=svcauth_cgo"}, check: func(t *testing.T, file *elf.File) {
+		{name: "cgo engine", environment: installed(t, given(t, "SVCAUTH_PREFIX")), flags: []string{"-tags=svcauth_cgo"}, check: func(t *testing.T, file *elf.File) {
 			if libraries, _ := file.ImportedLibraries(); !slices.Contains(libraries, "libsvcauth.so.0") {
 				t.Errorf("it needs %v", libraries)
 			}
 		}},
 		{
-			name: "cgo engine, static", environment: installed(t),
+			name: "cgo engine, static", environment: installed(t, given(t, "SVCAUTH_PREFIX")),
 			flags: []string{"-tags=svcauth_cgo,netgo,osusergo", `-ldflags=-linkmode external -extldflags "-static"`},
 			check: func(t *testing.T, file *elf.File) {
 				static(t, file)
@@ -220,53 +219,49 @@ func TestWhatIsReleasedHoldsNoDevelopmentFiles(t *testing.T) {
 
 func TestWhatIsMissingIsNamedByTheBuildErrorWithWhatToDo(t *testing.T) {
 	o := newOutside(t)
-	prefix := given(t, "SVCAUTH_PREFIX")
-	for _, row := range []struct {
-		name        string
-		without     string // the module's or the installation's files that are removed
-		environment []string
-		tags        string
-		want        []string
+	for number, row := range []struct {
+		name    string
+		without string // the module's or the installation's files that are removed
+		tags    string
+		cgo     string // CGO_ENABLED
+		want    []string
 	}{
-		{name: "nothing"},
-		{name: "nothing of the library", environment: installed(t), tags: "svcauth_cgo"},
+		{name: "nothing", cgo: "0"},
+		{name: "nothing of the library", tags: "svcauth_cgo", cgo: "1"},
 		{
-			name: "the source of the default engine", without: "module/internal/wasm/module/engine.go",
+			name: "the source of the default engine", without: "module/internal/wasm/module/engine.go", cgo: "0",
 			want: []string{"undefined: the_source_of_the_engine_is_missing__run_make_go_engine_or_use_a_released_module"},
 		},
 		{
-			name: "libsvcauth", environment: []string{"CGO_ENABLED=1"}, tags: "svcauth_cgo",
+			name: "libsvcauth", without: "prefix/lib/pkgconfig/svcauth.pc", tags: "svcauth_cgo", cgo: "1",
 			want: []string{"/install_libsvcauth_and_set_PKG_CONFIG_PATH", "'svcauth'", "not found"},
 		},
 		{
-			name: "the header", without: "prefix/include/svcauth.h", environment: installed(t), tags: "svcauth_cgo",
+			name: "the header", without: "prefix/include/svcauth.h", tags: "svcauth_cgo", cgo: "1",
 			want: []string{"svcauth.h is not where pkg-config says: install libsvcauth with `make install PREFIX=...`"},
 		},
 		{
-			name: "the library", without: "prefix/lib/libsvcauth*", environment: installed(t), tags: "svcauth_cgo",
+			name: "the library", without: "prefix/lib/libsvcauth*", tags: "svcauth_cgo", cgo: "1",
 			want: []string{"/install_libsvcauth_and_set_PKG_CONFIG_PATH", "cannot find -lsvcauth"},
 		},
 		{
-			name: "cgo", environment: []string{"CGO_ENABLED=0"}, tags: "svcauth_cgo",
+			name: "cgo", tags: "svcauth_cgo", cgo: "0",
 			want: []string{"undefined: the_tag_svcauth_cgo_needs_CGO_ENABLED_1_and_a_C_compiler"},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			place := t.TempDir()
-			ok(t, os.CopyFS(filepath.Join(place, "module"), os.DirFS(given(t, "SVCAUTH_GO_MODULE"))))
-			ok(t, exec.Command("cp", "-a", prefix, filepath.Join(place, "prefix")).Run())
-			// The copy is found where it is, not where it was installed.
-			pkgConfig := filepath.Join(place, "prefix", "lib", "pkgconfig")
-			description := filepath.Join(pkgConfig, "svcauth.pc")
+			// Always the same one: Go's cache remembers what pkg-config found.
+			place := filepath.Join(given(t, "SVCAUTH_RELEASE_SCRATCH"), fmt.Sprintf("without-%d", number))
+			ok(t, os.RemoveAll(place))
+			ok(t, os.MkdirAll(place, 0o755))
+			module, prefix := filepath.Join(place, "module"), filepath.Join(place, "prefix")
+			ok(t, exec.Command("cp", "-a", given(t, "SVCAUTH_GO_MODULE"), module).Run())
+			ok(t, exec.Command("cp", "-a", given(t, "SVCAUTH_PREFIX"), prefix).Run())
+			description := filepath.Join(prefix, "lib", "pkgconfig", "svcauth.pc")
 			text, err := os.ReadFile(description)
 			ok(t, err)
-			ok(t, os.WriteFile(description, []byte(strings.ReplaceAll(string(text), prefix, filepath.Join(place, "prefix"))), 0o644))
-			environment := slices.Clone(row.environment)
-			for at, setting := range environment {
-				if strings.HasPrefix(setting, "PKG_CONFIG_PATH=") {
-					environment[at] = "PKG_CONFIG_PATH=" + pkgConfig
-				}
-			}
+			ok(t, os.WriteFile(description, []byte(strings.ReplaceAll(string(text), given(t, "SVCAUTH_PREFIX"), prefix)), 0o644))
+			environment := append(installed(t, prefix), "CGO_ENABLED="+row.cgo)
 			if row.without != "" {
 				removed, err := filepath.Glob(filepath.Join(place, row.without))
 				ok(t, err)
@@ -278,7 +273,7 @@ func TestWhatIsMissingIsNamedByTheBuildErrorWithWhatToDo(t *testing.T) {
 				}
 			}
 			folder := o.program("caller")
-			o.run(folder, nil, "mod", "edit", "-replace="+root+"="+filepath.Join(place, "module"))
+			o.run(folder, nil, "mod", "edit", "-replace="+root+"="+module)
 			said, err := o.command(folder, environment, "build", "-o", os.DevNull, "-tags="+row.tags, ".").CombinedOutput()
 			if (err == nil) != (row.want == nil) {
 				t.Errorf("%v\n%s", err, said)
