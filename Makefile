@@ -25,6 +25,7 @@ test: tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
 	examples/go/test
+	examples/openchami/test
 
 lint: tools ## formatting, clippy, go vet
 	$(CARGO) fmt --all --check
