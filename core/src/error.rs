@@ -89,6 +89,10 @@ codes! {
     RateLimited = "rate_limited", Server;
     /// Metadata speaks for another issuer (RFC 8414 section 3.3).
     IssuerMismatch = "issuer_mismatch", Server;
+    /// The answer is larger than allowed.
+    AnswerTooLarge = "answer_too_large", Server;
+    /// The issuer's metadata is sound, and has no endpoint of the kind that is needed.
+    MissingEndpoint = "missing_endpoint", Server;
     /// The server named an endpoint that may not be used: http, another origin, with credentials in it.
     UntrustedEndpoint = "untrusted_endpoint", Server;
 
@@ -98,8 +102,6 @@ codes! {
     Timeout = "timeout", Network;
     /// TLS could not be set up or verified.
     TlsFailed = "tls_failed", Network;
-    /// The answer is larger than allowed.
-    AnswerTooLarge = "answer_too_large", Network;
     /// The connection broke before the answer was whole.
     ConnectionBroken = "connection_broken", Network;
 

@@ -49,6 +49,8 @@ pub enum ResultCode {
     UserTokenMissing = 107,
     /// The handle was closed.
     Closed = 108,
+    /// More users' tokens wait to be exchanged than four times `limits.subjects`.
+    TooManySubjects = 109,
 
     /// The server answered with an OAuth error (RFC 6749 section 5.2).
     OauthError = 200,
@@ -76,6 +78,10 @@ pub enum ResultCode {
     IssuerMismatch = 211,
     /// The server named an endpoint that may not be used: http, another origin, with credentials in it.
     UntrustedEndpoint = 212,
+    /// The answer is larger than allowed.
+    AnswerTooLarge = 213,
+    /// The issuer's metadata is sound, and has no endpoint of the kind that is needed.
+    MissingEndpoint = 214,
 
     /// Nothing listens there, or the name is unknown.
     ConnectionFailed = 300,
@@ -83,8 +89,6 @@ pub enum ResultCode {
     Timeout = 301,
     /// TLS could not be set up or verified.
     TlsFailed = 302,
-    /// The answer is larger than allowed.
-    AnswerTooLarge = 303,
     /// The connection broke before the answer was whole.
     ConnectionBroken = 304,
 
@@ -104,6 +108,7 @@ impl From<Code> for ResultCode {
             Code::StoreCorrupt => ResultCode::StoreCorrupt,
             Code::UserTokenMissing => ResultCode::UserTokenMissing,
             Code::Closed => ResultCode::Closed,
+            Code::TooManySubjects => ResultCode::TooManySubjects,
             Code::OauthError => ResultCode::OauthError,
             Code::MalformedAnswer => ResultCode::MalformedAnswer,
             Code::InvalidExpiresIn => ResultCode::InvalidExpiresIn,
@@ -117,6 +122,7 @@ impl From<Code> for ResultCode {
             Code::RateLimited => ResultCode::RateLimited,
             Code::IssuerMismatch => ResultCode::IssuerMismatch,
             Code::UntrustedEndpoint => ResultCode::UntrustedEndpoint,
+            Code::MissingEndpoint => ResultCode::MissingEndpoint,
             Code::ConnectionFailed => ResultCode::ConnectionFailed,
             Code::Timeout => ResultCode::Timeout,
             Code::TlsFailed => ResultCode::TlsFailed,

@@ -6,7 +6,7 @@ use super::{
     schedule::Backoff,
 };
 use crate::{
-    Code, Config, Error, Event, Exchange, config,
+    Code, Config, Error, Event, Exchange, Fault, config,
     message::{Metadata, MetadataDocument, MetadataRequest},
     wire::Url,
 };
@@ -62,11 +62,7 @@ impl Discovery {
             .as_ref()
             .is_some_and(|(_, retry_at)| io.now.mono_ms < *retry_at);
         if (self.metadata.is_none() || stale) && self.fetching.is_none() && !backing_off {
-            let first = match config.discovery {
-                config::Discovery::Oauth => MetadataDocument::Oauth,
-                _ => MetadataDocument::Openid,
-            };
-            self.fetch(issuer, first, config, io);
+            self.fetch(issuer, config.first_metadata(), config, io);
         }
         match (&self.metadata, &self.fetching, &self.failed) {
             (Some(metadata), ..) => {
@@ -79,7 +75,7 @@ impl Discovery {
                     Some(url) => Need::Met(url.clone()),
                     None => Need::Failed(
                         Error::new(
-                            Code::MalformedAnswer,
+                            Code::MissingEndpoint,
                             format!(
                                 "the issuer's metadata has no {name}_endpoint; set endpoints.{name}"
                             ),
@@ -122,7 +118,7 @@ impl Discovery {
             .into_response(issuer.as_str())
             .map_err(|(error, _)| error)
             .and_then(|response| MetadataRequest { issuer, document }.parse(&response))
-            .and_then(|metadata| usable(metadata, config));
+            .and_then(|metadata| config.usable_metadata(metadata));
         match answer {
             Ok(metadata) => {
                 self.metadata = Some(metadata);
@@ -134,20 +130,10 @@ impl Discovery {
                     issuer: issuer.as_str().into(),
                 });
             }
-            Err(error) => {
-                let answered = !matches!(error.fault(), crate::Fault::Network)
-                    && !matches!(
-                        error.code(),
-                        Code::ServerError | Code::RateLimited | Code::IssuerMismatch
-                    );
-                let other = config.discovery == config::Discovery::Auto
-                    && document == MetadataDocument::Openid;
-                if answered && other {
-                    self.fetch(issuer, MetadataDocument::Oauth, config, io);
-                } else {
-                    self.fail(error.at(format!("{issuer}")), config, io);
-                }
-            }
+            Err(error) => match config.next_metadata(document, &error) {
+                Some(other) => self.fetch(issuer, other, config, io),
+                None => self.fail(error.at(format!("{issuer}")), config, io),
+            },
         }
     }
 
@@ -155,7 +141,8 @@ impl Discovery {
     fn fail(&mut self, error: Error, config: &Config, io: &mut Io) {
         self.failures = self.failures.saturating_add(1);
         let kind = match (error.fault(), error.code()) {
-            (crate::Fault::Network, _) | (_, Code::ServerError | Code::MalformedAnswer) => {
+            (Fault::Network, _)
+            | (_, Code::ServerError | Code::MalformedAnswer | Code::AnswerTooLarge) => {
                 Backoff::Trouble
             }
             (_, Code::RateLimited) => Backoff::RateLimited,
@@ -174,24 +161,56 @@ impl Discovery {
 
     /// Endpoints that metadata has named, which are the client's own.
     pub(crate) fn named(&self) -> impl Iterator<Item = &Url> {
-        self.metadata.iter().flat_map(named_by)
+        let metadata = self.metadata.iter();
+        metadata.flat_map(|metadata| named_by(metadata).chain(&metadata.jwks_uri))
     }
 }
 
-/// Whether the endpoints may be spoken to at all: without TLS only where the configuration allows it.
-fn usable(metadata: Metadata, config: &Config) -> Result<Metadata, Error> {
-    let insecure = named_by(&metadata).find(|url| {
-        !url.is_https() && !url.is_loopback() && !config.insecure_http.contains(url.origin())
-    });
-    match insecure {
-        None => Ok(metadata),
-        Some(url) => Err(Error::new(
-            Code::UntrustedEndpoint,
-            format!(
-                "the metadata names {}, which is not https; list its origin in insecure_http if that is meant",
-                url.without_query()
-            ),
-        )),
+/// How an issuer's metadata is found, for hosts that ask for it themselves.
+impl Config {
+    /// The document that is asked for first.
+    pub fn first_metadata(&self) -> MetadataDocument {
+        match self.discovery {
+            config::Discovery::Oauth => MetadataDocument::Oauth,
+            _ => MetadataDocument::Openid,
+        }
+    }
+
+    /// The document that is asked for where `document` could not be had because of `error`; none where that
+    /// says what there is to say.
+    pub fn next_metadata(
+        &self,
+        document: MetadataDocument,
+        error: &Error,
+    ) -> Option<MetadataDocument> {
+        let is_final = error.fault() == Fault::Network
+            || matches!(
+                error.code(),
+                Code::ServerError | Code::RateLimited | Code::IssuerMismatch
+            );
+        let other =
+            self.discovery == config::Discovery::Auto && document == MetadataDocument::Openid;
+        (other && !is_final).then_some(MetadataDocument::Oauth)
+    }
+
+    /// The metadata, if its endpoints may be spoken to at all: without TLS only where that is configured.
+    ///
+    /// # Errors
+    /// [`Code::UntrustedEndpoint`].
+    pub fn usable_metadata(&self, metadata: Metadata) -> Result<Metadata, Error> {
+        let insecure = named_by(&metadata).find(|url| {
+            !url.is_https() && !url.is_loopback() && !self.insecure_http.contains(url.origin())
+        });
+        match insecure {
+            None => Ok(metadata),
+            Some(url) => Err(Error::new(
+                Code::UntrustedEndpoint,
+                format!(
+                    "the metadata names {}, which is not https; list its origin in insecure_http if that is meant",
+                    url.without_query()
+                ),
+            )),
+        }
     }
 }
 

@@ -481,7 +481,8 @@ impl Client {
     fn hand_out(&mut self, output: Output) -> Output {
         if matches!(output, Output::CallsChanged) {
             let mut calls = Calls::clone(&self.calls);
-            calls.never_decorate(self.discovery.named());
+            let named = self.discovery.named().chain(self.registration.named());
+            calls.never_decorate(named);
             self.calls = Arc::new(calls);
         }
         output

@@ -567,7 +567,6 @@ impl World {
                 Output::Task(task) => self.start_task(p, task),
                 Output::Lease(change) => self.lease_changed(p, change),
                 Output::CallsChanged => {
-                    self.processes[p].discovered = true;
                     self.processes[p].calls = self.processes[p].client.as_ref().map(Client::calls);
                 }
                 Output::Event(event) => self.event(p, &event),
@@ -800,6 +799,7 @@ impl World {
         self.saw(event.name());
         match event {
             Event::StoreFailed { .. } => self.processes[p].unsaved = false,
+            Event::MetadataReceived { .. } => self.processes[p].discovered = true,
             Event::LeaseExpired { .. } => {
                 let recovered = self
                     .calm_since

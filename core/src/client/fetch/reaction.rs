@@ -38,7 +38,13 @@ impl Reaction {
 pub(super) fn kind_of(error: &Error) -> Backoff {
     match (error.fault(), error.code()) {
         (Fault::Network | Fault::Internal, _) => Backoff::Trouble,
-        (_, Code::ServerError | Code::MalformedAnswer | Code::StoreUnavailable) => Backoff::Trouble,
+        (
+            _,
+            Code::ServerError
+            | Code::MalformedAnswer
+            | Code::AnswerTooLarge
+            | Code::StoreUnavailable,
+        ) => Backoff::Trouble,
         (_, Code::RateLimited) => Backoff::RateLimited,
         _ => Backoff::Refused,
     }

@@ -155,6 +155,13 @@ impl Registration {
     }
 
     /// What was loaded or made.
+    /// Where the registration is managed, which is an endpoint of the client's own.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Url> {
+        self.saved()
+            .and_then(|registration| registration.registration_client_uri.as_ref())
+            .into_iter()
+    }
+
     pub(crate) fn saved(&self) -> Option<&message::Registration> {
         self.saved.as_ref().map(|record| &record.registration)
     }
@@ -509,6 +516,10 @@ impl Registration {
     fn adopt(&mut self, record: Record, parts: &mut Parts<'_>) -> Result<(), Error> {
         parts.credentials.register(&record.registration);
         let authorize = parts.settings.authorize && !record.authorized;
+        let uri = |record: &Record| record.registration.registration_client_uri.clone();
+        if self.saved.as_ref().and_then(uri) != uri(&record) {
+            parts.io.calls_changed();
+        }
         self.saved = Some(record);
         if authorize {
             let task = TaskKind::Random { bytes: 16 };
@@ -530,7 +541,8 @@ impl Registration {
     fn fail(&mut self, error: Error, parts: &mut Parts<'_>) {
         self.failures = self.failures.saturating_add(1);
         let kind = match (error.fault(), error.code()) {
-            (Fault::Network, _) | (_, Code::ServerError | Code::StoreUnavailable) => {
+            (Fault::Network, _)
+            | (_, Code::ServerError | Code::AnswerTooLarge | Code::StoreUnavailable) => {
                 Backoff::Trouble
             }
             (_, Code::RateLimited) => Backoff::RateLimited,

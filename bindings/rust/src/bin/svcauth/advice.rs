@@ -7,8 +7,6 @@ pub(crate) fn about(error: &Error) -> Option<String> {
     let advice = match (error.oauth(), error.code()) {
         (Some(oauth), Code::OauthError) => refused(&oauth.error, error.status()),
         (_, Code::ServerError | Code::RateLimited) => return Some(later(error)),
-        // Without a status it is sound metadata that lacks an endpoint, and the sentence says what to set.
-        (_, Code::MalformedAnswer) if error.status().is_none() => return None,
         (_, Code::MalformedAnswer | Code::UnexpectedRedirect | Code::UnexpectedStatus) => {
             "check that the URL is the server's own endpoint, not a login page or a proxy; `svcauth -vv` shows each \
              request"

@@ -7,8 +7,7 @@ use svcauth::{
     core::{
         Exchange,
         client::Outcome,
-        config::Discovery,
-        message::{AuthorizationAnswer, Metadata, MetadataDocument, MetadataRequest},
+        message::{AuthorizationAnswer, Metadata, MetadataRequest},
         wire::Url,
     },
 };
@@ -127,7 +126,7 @@ fn endpoint(session: &Session<'_>) -> Result<Url, Failure> {
     };
     metadata.authorization_endpoint.ok_or_else(|| {
         Failure::new(
-            Code::MalformedAnswer,
+            Code::MissingEndpoint,
             metadata.issuer,
             "the issuer's metadata names no authorization endpoint; set endpoints.authorization",
         )
@@ -139,32 +138,17 @@ pub(crate) fn metadata(session: &Session<'_>) -> Result<Option<Metadata>, Failur
     let Some(issuer) = &session.config.issuer else {
         return Ok(None);
     };
-    let documents: &[MetadataDocument] = match session.config.discovery {
-        Discovery::Openid => &[MetadataDocument::Openid],
-        Discovery::Oauth => &[MetadataDocument::Oauth],
-        _ => &[MetadataDocument::Openid, MetadataDocument::Oauth],
-    };
-    let mut last = None;
-    for document in documents {
-        let message = MetadataRequest {
-            issuer,
-            document: *document,
-        };
+    let mut document = session.config.first_metadata();
+    loop {
+        let message = MetadataRequest { issuer, document };
         let answer = session.send(message.request()?)?;
-        match message.parse(&answer) {
+        let metadata = message.parse(&answer);
+        match metadata.and_then(|metadata| session.config.usable_metadata(metadata)) {
             Ok(metadata) => return Ok(Some(metadata)),
-            Err(error) => {
-                let is_final =
-                    matches!(error.code(), Code::IssuerMismatch | Code::UntrustedEndpoint);
-                last = Some(error.at(issuer.to_string()));
-                if is_final {
-                    break;
-                }
-            }
+            Err(error) => match session.config.next_metadata(document, &error) {
+                Some(other) => document = other,
+                None => return Err(error.at(issuer.to_string()).into()),
+            },
         }
-    }
-    match last {
-        Some(error) => Err(error.into()),
-        None => Ok(None),
     }
 }
