@@ -69,7 +69,7 @@ impl Target {
             .lease(self.id, Subject::Service, deadline)
     }
 
-    /// The token that this user's token is exchanged for (RFC 8693).
+    /// The token that this user's token is exchanged for (RFC 8693). Verify the user's token before.
     ///
     /// # Errors
     /// As [`Target::lease`].

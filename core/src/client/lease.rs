@@ -183,6 +183,9 @@ pub enum Subject<'a> {
     /// The service's own.
     Service,
     /// The user who holds this token, which is exchanged (RFC 8693).
+    ///
+    /// Verify an inbound token before it comes here: each one that somebody made up costs a request, and takes
+    /// one of the places that `limits.subjects` gives.
     User(&'a str),
 }
 

@@ -46,8 +46,17 @@ impl Outage {
 
     /// Whether an attempt that has begun may send its first request now.
     pub(crate) fn lets_send(&mut self, owner: Owner, now: u64) -> bool {
-        let probe = self.trouble.as_ref().and_then(|trouble| trouble.probe);
-        probe == Some(owner) || self.begin(owner, now)
+        if let Some(trouble) = &mut self.trouble
+            && trouble.probe == Some(owner)
+        {
+            // An answer to an earlier request may have come in the meantime.
+            if trouble.retry_at <= now {
+                return true;
+            }
+            trouble.probe = None;
+            self.changed = true;
+        }
+        self.begin(owner, now)
     }
 
     /// When an attempt that is due at `due` may begin; none while another is made for all.
@@ -79,11 +88,12 @@ impl Outage {
         self.failures = 0;
     }
 
-    /// An attempt for a user's token failed.
+    /// An attempt for a user's token failed; `heard` when the endpoint answered it last.
     pub(crate) fn failed(
         &mut self,
         owner: Owner,
         failure: &Failure,
+        heard: Option<u64>,
         schedule: &Schedule,
         io: &mut Io,
     ) {
@@ -94,7 +104,7 @@ impl Outage {
         self.changed |= probes;
         if !is_shared(failure) {
             // What the server says about one user, it says because it answers.
-            if failure.error.fault() == Fault::Server && failure.retry_at.is_none() {
+            if failure.error.fault() == Fault::Server && heard == Some(io.now.mono_ms) {
                 self.gained();
             }
             return;

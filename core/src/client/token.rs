@@ -527,8 +527,9 @@ impl Token {
                 self.gained(gain, parts);
             }
             Some(Err(failure)) => {
+                let heard = fetch.heard();
                 self.fetch = None;
-                self.failed(failure, parts);
+                self.failed(failure, heard, parts);
             }
         }
     }
@@ -559,6 +560,7 @@ impl Token {
                     answered: false,
                     retry_at: None,
                 },
+                None,
                 parts,
             );
         }
@@ -681,7 +683,7 @@ impl Token {
         self.announce(LeaseState::Ready(lease), io);
     }
 
-    fn failed(&mut self, failure: Failure, parts: &mut Parts<'_>) {
+    fn failed(&mut self, failure: Failure, heard: Option<u64>, parts: &mut Parts<'_>) {
         let Parts {
             config,
             credentials,
@@ -703,7 +705,7 @@ impl Token {
         let retry_at = failure.retry_at(&config.schedule, self.failures, io);
         let mut told_at = retry_at;
         if self.user.is_some() {
-            outage.failed(self.owner, &failure, &config.schedule, io);
+            outage.failed(self.owner, &failure, heard, &config.schedule, io);
             told_at = told_at.max(outage.until(now).unwrap_or(0));
         }
         self.restore(config, io);

@@ -261,7 +261,8 @@ pub enum RefreshTokens {
     Ignore,
 }
 
-/// What a target gets when the call belongs to a user.
+/// What a target gets when the call belongs to a user. The token that came in is to be verified by then: it is
+/// passed on, or exchanged, as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserToken {
@@ -344,7 +345,9 @@ pub struct Timeouts {
 pub struct Limits {
     /// The body of an answer, in bytes: 1,048,576.
     pub answer_bytes: usize,
-    /// Users whose exchanged tokens are kept, the least recently used going first: 256.
+    /// Users whose exchanged tokens are kept, the least recently used going first, those without a token before
+    /// all others: 256. While their tokens are being got there may be four times as many; one more is told
+    /// `too_many_subjects`.
     pub subjects: usize,
     /// Events waiting to be fetched: 256.
     pub events: usize,

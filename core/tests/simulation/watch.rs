@@ -79,6 +79,8 @@ struct Last {
     once: bool,
     /// What was shown to the server since the last attempt began.
     shown: BTreeSet<Shown>,
+    /// Whether it was sent in an attempt whose first request was refused.
+    goes_on: bool,
 }
 
 /// Credentials and grant of a request: the same are not tried twice in one attempt.
@@ -207,7 +209,10 @@ impl Watch {
         let mut flights = self.flights.values();
         let other = flights.find(|flight| {
             let user = flight.token.filter(|(_, user)| user.is_some());
-            user.is_some() && flight.begun > trouble.since && now < flight.deadline
+            let is_first = user
+                .and_then(|key| self.last.get(&key))
+                .is_some_and(|last| !last.goes_on);
+            is_first && flight.begun > trouble.since && now < flight.deadline
         });
         match other {
             Some(other) => Promise::NoStorm.broken(format!(
@@ -304,6 +309,7 @@ impl Watch {
                 rest: None,
                 once: false,
                 shown: attempt,
+                goes_on,
             },
         );
         Ok(())

@@ -33,7 +33,8 @@ use ureq::{
 /// The token of the user on whose behalf a call is made: an extension of the request.
 ///
 /// What the called service gets is the target's `user_token`: this token, one it is exchanged for, or the
-/// service's own. It goes to no URL outside of the targets.
+/// service's own. It goes to no URL outside of the targets. Verify the token before: nothing here does, and each
+/// one that somebody made up would cost a request to the authorization server where tokens are exchanged.
 ///
 /// ```no_run
 /// # let client = svcauth::Client::open("svcauth.json")?;

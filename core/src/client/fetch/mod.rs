@@ -111,6 +111,8 @@ pub(crate) struct Fetch {
     subject_token: Option<Secret>,
     subject_read_again: bool,
     sent: Now,
+    /// When the token endpoint answered last.
+    heard: Option<u64>,
     fence: Option<u64>,
     version: u64,
     /// Got, and on its way into the store.
@@ -154,6 +156,7 @@ impl Fetch {
             subject_token: None,
             subject_read_again: false,
             sent: Now::default(),
+            heard: None,
             fence: None,
             version: 0,
             gain: None,
@@ -373,6 +376,11 @@ impl Fetch {
         }
     }
 
+    /// When the token endpoint answered last.
+    pub(crate) fn heard(&self) -> Option<u64> {
+        self.heard
+    }
+
     /// Whether it gave way to the one attempt that is made for all users.
     pub(crate) fn is_put_off(&self) -> bool {
         self.stage == Stage::PutOff
@@ -462,6 +470,7 @@ impl Fetch {
         memory: &mut Memory,
         parts: &mut Parts<'_>,
     ) -> Ended {
+        self.heard = Some(parts.io.now.mono_ms);
         let Some(message) = self.message(job, parts.config) else {
             return fail(mismatched());
         };

@@ -91,8 +91,8 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "does not obey Retry-After",
         edits: &[Edit {
             file: "client/schedule.rs",
-            from: "if let Some(asked) = retry_after {",
-            to: "if let (Some(asked), false) = (retry_after, true) {",
+            from: "if let Some(asked) = retry_after.filter(|asked| *asked > 0) {",
+            to: "if let Some(asked) = retry_after.filter(|_| false) {",
         }],
     },
     Break {
@@ -113,6 +113,26 @@ pub(crate) const BREAKS: &[Break] = &[
             file: "client/schedule.rs",
             from: "self.refresh_floor_ms.min(lifetime / 2)",
             to: "self.refresh_floor_ms.min(lifetime / 2).min(1)",
+        }],
+    },
+    Break {
+        name: "each-user-alone",
+        promise: "no-storm",
+        what: "has a back-off for each user's token while the server is away",
+        edits: &[Edit {
+            file: "client/outage.rs",
+            from: "Some(_) => false,",
+            to: "Some(_) => true,",
+        }],
+    },
+    Break {
+        name: "users-unbounded",
+        promise: "no-storm",
+        what: "keeps as many users as there come",
+        edits: &[Edit {
+            file: "client/mod.rs",
+            from: "if self.users() >= limit.saturating_mul(BUSY_SUBJECTS) {",
+            to: "if false {",
         }],
     },
     Break {
@@ -161,10 +181,10 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "never tries again what the server has refused",
         edits: &[Edit {
             file: "client/token.rs",
-            from: "let asked = failure.error.retry_after_ms();",
-            to: "let asked = failure.error.retry_after_ms();\n        let failure = Failure { \
+            from: "let retry_at = failure.retry_at(&config.schedule, self.failures, io);",
+            to: "let failure = Failure { \
                  retry_at: (failure.kind == Backoff::Refused).then_some(now.saturating_mul(1 << 20)).or(failure.retry_at), \
-                 ..failure };",
+                 ..failure };\n        let retry_at = failure.retry_at(&config.schedule, self.failures, io);",
         }],
     },
     Break {
@@ -253,7 +273,7 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "gives the service's own token to a user",
         edits: &[Edit {
             file: "client/mod.rs",
-            from: "Subject::User(token) => self.user_token(owner, token),",
+            from: "Subject::User(token) => self.user_token(owner, token)?,",
             to: "Subject::User(_) => owner,",
         }],
     },
