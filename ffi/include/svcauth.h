@@ -130,6 +130,8 @@ enum svcauth_result
   SVCAUTH_RESULT_USER_TOKEN_MISSING = 107,
   // The handle was closed.
   SVCAUTH_RESULT_CLOSED = 108,
+  // More users' tokens wait to be exchanged than four times `limits.subjects`.
+  SVCAUTH_RESULT_TOO_MANY_SUBJECTS = 109,
   // The server answered with an OAuth error (RFC 6749 section 5.2).
   SVCAUTH_RESULT_OAUTH_ERROR = 200,
   // The answer is not what the message's specification asks for.
@@ -156,14 +158,16 @@ enum svcauth_result
   SVCAUTH_RESULT_ISSUER_MISMATCH = 211,
   // The server named an endpoint that may not be used: http, another origin, with credentials in it.
   SVCAUTH_RESULT_UNTRUSTED_ENDPOINT = 212,
+  // The answer is larger than allowed.
+  SVCAUTH_RESULT_ANSWER_TOO_LARGE = 213,
+  // The issuer's metadata is sound, and has no endpoint of the kind that is needed.
+  SVCAUTH_RESULT_MISSING_ENDPOINT = 214,
   // Nothing listens there, or the name is unknown.
   SVCAUTH_RESULT_CONNECTION_FAILED = 300,
   // No answer in time.
   SVCAUTH_RESULT_TIMEOUT = 301,
   // TLS could not be set up or verified.
   SVCAUTH_RESULT_TLS_FAILED = 302,
-  // The answer is larger than allowed.
-  SVCAUTH_RESULT_ANSWER_TOO_LARGE = 303,
   // The connection broke before the answer was whole.
   SVCAUTH_RESULT_CONNECTION_BROKEN = 304,
   // A state that should be impossible.
