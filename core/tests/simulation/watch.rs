@@ -173,7 +173,7 @@ impl Watch {
                 self.received = Some(key);
             }
         }
-        Ok(flight.token.is_some_and(|(_, user)| user.is_some()))
+        Ok(flight.attempt.is_some_and(|(_, user)| user.is_some()))
     }
 
     /// What a request for a user's token met: trouble that holds for all users, or anything else.
