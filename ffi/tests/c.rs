@@ -10,6 +10,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 use svcauth_lab::{Lab, LabConfig};
 
@@ -43,6 +44,14 @@ fn a_c_program_sends_single_messages_by_itself() {
         lab.smd_url(),
     ];
     run("exchange", urls.iter().map(String::as_str));
+}
+
+#[cfg(feature = "transport")]
+#[test]
+fn a_c_program_lets_the_library_send() {
+    let lab = lab();
+    let config = file("transport.json", &document(&lab));
+    run("transport", [&*config, &lab.admin_url(), &lab.smd_url()]);
 }
 
 #[test]
@@ -98,13 +107,46 @@ fn the_header_is_c11_and_cpp17() {
             Command::new("cc")
                 .args(["-x", language, standard])
                 .args(WARNINGS)
+                .args(DEFINES)
                 .arg("-fsyntax-only")
                 .arg(header),
         );
     }
 }
 
+/// A lab with the client `bss`.
+#[cfg(feature = "transport")]
+fn lab() -> Lab {
+    let lab = Lab::start(LabConfig::default());
+    lab.add_client("bss", "planted-client-secret", "read");
+    lab
+}
+
+/// The configuration of a service that calls the lab's SMD; the program knows its secret.
+#[cfg(feature = "transport")]
+fn document(lab: &Lab) -> serde_json::Value {
+    serde_json::json!({
+        "endpoints": { "token": format!("{}/oauth2/token", lab.issuer_url()) },
+        "schedule": { "backoff_initial_s": 0.2, "backoff_max_s": 0.2 },
+        "client": { "credentials": [{ "client_id": "bss", "client_secret": { "callback": "bss" } }] },
+        "targets": { "smd": { "urls": [format!("{}/hsm/v2", lab.smd_url())], "scopes": ["read"] } },
+        "proxy": "none",
+    })
+}
+
+#[cfg(feature = "transport")]
+fn file(name: &str, content: &serde_json::Value) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content.to_string()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+const DEFINES: &[&str] = match cfg!(feature = "transport") {
+    true => &["-DSVCAUTH_TRANSPORT"],
+    false => &[],
+};
 
 fn run<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>) {
     let source = root().join(format!("tests/c/{name}.c"));
@@ -123,6 +165,7 @@ fn compile<'a>(
         Command::new("cc")
             .args(["-std=c11", "-g"])
             .args(WARNINGS)
+            .args(DEFINES)
             .args(sanitizers.map(|names| format!("-fsanitize={names}")))
             .arg("-I")
             .arg(root().join("include"))
@@ -147,13 +190,20 @@ fn execute<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a str>) -> 
     )
 }
 
-/// The static library of the profile that this test was built with, or the one that is named.
-fn library() -> PathBuf {
-    if let Some(folder) = env::var_os("SVCAUTH_LIBRARY") {
-        let archive = Path::new(&folder).join("libsvcauth.a");
-        assert!(archive.exists(), "no {}: make lib", archive.display());
-        return archive;
-    }
+/// The static library of the profile and with the features that this test was built with, or the one that is named.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| match env::var_os("SVCAUTH_LIBRARY") {
+        None => build(),
+        Some(folder) => {
+            let archive = Path::new(&folder).join("libsvcauth.a");
+            assert!(archive.exists(), "no {}: make lib", archive.display());
+            archive
+        }
+    })
+}
+
+fn build() -> PathBuf {
     let this = env::current_exe().unwrap();
     let profile = this.parent().and_then(Path::parent).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
@@ -163,9 +213,13 @@ fn library() -> PathBuf {
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
+    if cfg!(feature = "transport") {
+        cargo.args(["--features", "transport"]);
+    }
     succeed(&mut cargo);
-    let archive = profile.join("libsvcauth.a");
-    assert!(fs::exists(&archive).unwrap(), "no {}", archive.display());
+    // Another build may put one with other features in its place.
+    let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libsvcauth.a");
+    fs::copy(profile.join("libsvcauth.a"), &archive).unwrap();
     archive
 }
 
