@@ -54,6 +54,40 @@ fn a_c_program_lets_the_library_send() {
     run("transport", [&*config, &lab.admin_url(), &lab.smd_url()]);
 }
 
+#[cfg(feature = "transport")]
+#[test]
+fn every_wrong_argument_of_a_transport_is_answered_with_its_code() {
+    run("arguments_transport", []);
+}
+
+#[test]
+fn only_the_feature_transport_links_an_http_client() {
+    let links_ureq = |features: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ]);
+        cargo
+            .args(["--package", env!("CARGO_PKG_NAME")])
+            .args(features);
+        let tree = cargo.output().unwrap();
+        assert!(
+            tree.status.success(),
+            "{}",
+            String::from_utf8_lossy(&tree.stderr)
+        );
+        String::from_utf8(tree.stdout).unwrap().contains("ureq v")
+    };
+    assert!(!links_ureq(&[]));
+    assert!(links_ureq(&["--features", "transport"]));
+}
+
 #[test]
 fn threads_share_handles_while_they_are_freed() {
     run("threads", []);
