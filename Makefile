@@ -3,14 +3,16 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench simulate prove fuzz rust tools
-.PHONY: lib dist install wasm
+.PHONY: lib dist install c-test c-tools sanitize wasm
 .PHONY: go-engine go-module go-test go-bench
 
 CARGO ?= cargo
 GO ?= go
 SEEDS ?= 20000
 SECONDS ?= 60
+ROUNDS ?= 100000
 DIST ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 FROM ?= $(CARGO_TARGET_DIR)/lib
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
@@ -21,8 +23,9 @@ demo: rust ## the whole story on the embedded lab, about half a minute after the
 	@$(CARGO) build --locked --package svcauth-demo --package svcauth --features svcauth/cli
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
-test: tools ## all tests of all languages
+test: tools c-tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
+	$(MAKE) c-test
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
 	examples/go/test
 	examples/openchami/test
@@ -52,6 +55,14 @@ lib: rust ## the C library for this machine; FEATURES= leaves its own HTTP clien
 dist: rust ## the C library for any Linux with glibc 2.28, for each of DIST="triple …"
 	@for triple in $(DIST); do ffi/build-lib "$$CARGO_TARGET_DIR/dist/$$triple" $$triple; done
 
+c-test: rust c-tools ## the C tests and examples with the portable library, under sanitizers
+	@ffi/build-lib "$$CARGO_TARGET_DIR/dist/$(HOST)" $(HOST)
+	SVCAUTH_LIBRARY="$$CARGO_TARGET_DIR/dist/$(HOST)" SVCAUTH_SANITIZE=address,undefined \
+	    $(CARGO) test --locked --workspace --all-features --test c --test installed
+
+sanitize: rust c-tools ## ROUNDS=100000 of create, use and free in C with AddressSanitizer, valgrind and ThreadSanitizer
+	@ffi/tests/sanitize "$(ROUNDS)"
+
 install: ## installs the C library that `make lib` built; PREFIX=/usr/local, DESTDIR=, FROM=another folder
 	@ffi/install-lib "$(FROM)"
 
@@ -76,6 +87,22 @@ need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$
 	if [ -n "$$missing" ]; then \
 	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, cc from your system)" >&2; \
 	    exit 1; \
+	fi
+
+# Debian's packages that a root user gets here; others are told.
+c-tools:
+	@missing=; \
+	for tool in c++ cmake make pkg-config python3; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	for library in jansson libcurl nettle; do pkg-config --exists $$library 2>/dev/null || missing="$$missing $$library"; done; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	    packages="g++ cmake make pkg-config python3-venv libjansson-dev libcurl4-openssl-dev nettle-dev"; \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        apt-get update -qq && apt-get install -y -qq --no-install-recommends $$packages; \
+	    else \
+	        echo "the tests in C need:$$missing; Debian's packages are $$packages" >&2; \
+	        exit 1; \
+	    fi; \
 	fi
 
 rust:
