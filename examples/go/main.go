@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -46,6 +47,7 @@ func run(ctx context.Context, config, smd, address string) error {
 	}
 	defer client.Close()
 	expvar.Publish("svcauth", expvar.Func(func() any { return client.Stats() }))
+	expvar.Publish("build", expvar.Func(build))
 	// The first node need not wait for a token, and an authorization server that is away keeps nothing from starting:
 	// the probe tells.
 	go func() {
@@ -70,4 +72,15 @@ func run(ctx context.Context, config, smd, address string) error {
 		return err
 	}
 	return <-ended
+}
+
+// build tells how the program was built, and so with which engine.
+func build() any {
+	settings := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			settings[setting.Key] = setting.Value
+		}
+	}
+	return settings
 }

@@ -11,6 +11,7 @@ mod load;
 mod place;
 mod program;
 mod screen;
+mod served;
 mod stage;
 
 use acts::*;
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
         "the same in four lines of a shell",
         command::play,
     );
+    stage.act("go", "a service in Go, built without cgo", go::without_cgo);
+    stage.act("go and C", "the same, linked to libsvcauth", go::with_cgo);
     stage.act("secrets", "nothing above tells one", secrets::play);
     stage.close()
 }

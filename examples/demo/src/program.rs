@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 /// A program that was built into the folder of this one.
@@ -30,6 +30,17 @@ impl Program {
                 "the program {name} is not beside this one; say: {hint}"
             )))
         }
+    }
+
+    /// Starts it, with pipes for what it says.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Result<Child, Stop> {
+        let child = Command::new(&self.0)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(child)
     }
 
     /// Runs it to its end, in a folder, without proxies.

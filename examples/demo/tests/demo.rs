@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-const ACTS: [&str; 15] = [
+const ACTS: [&str; 17] = [
     "register",
     "authorize",
     "token",
@@ -20,6 +20,8 @@ const ACTS: [&str; 15] = [
     "elsewhere",
     "audit",
     "command",
+    "go",
+    "go and C",
     "secrets",
 ];
 
@@ -27,6 +29,7 @@ const ACTS: [&str; 15] = [
 fn each_act_is_observed_and_no_secret_is_told() {
     let demo = Path::new(env!("CARGO_BIN_EXE_svcauth-demo"));
     build_the_command_beside(demo);
+    build_the_services_beside(demo);
     let Output {
         status,
         stdout,
@@ -83,4 +86,10 @@ fn build_the_command_beside(demo: &Path) {
         built.unwrap().success(),
         "the command svcauth cannot be built"
     );
+}
+
+fn build_the_services_beside(demo: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../go/build");
+    let built = Command::new(script).arg(demo.parent().unwrap()).status();
+    assert!(built.unwrap().success(), "examples/go cannot be built");
 }

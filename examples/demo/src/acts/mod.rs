@@ -6,6 +6,7 @@ pub(crate) mod authorize;
 pub(crate) mod call;
 pub(crate) mod command;
 pub(crate) mod elsewhere;
+pub(crate) mod go;
 pub(crate) mod new_key;
 mod opening;
 pub(crate) mod outage;
