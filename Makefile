@@ -19,14 +19,18 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: rust ## the whole story on the embedded lab, about half a minute after the build
+demo: ## the whole story on the embedded lab, less than a minute after the build
+	@$(call need,$(CARGO) $(GO) cc pkg-config)
 	@$(CARGO) build --locked --package svcauth-demo --package svcauth --features svcauth/cli
+	@examples/go/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
 test: tools c-tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
 	$(MAKE) c-test
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
+	bindings/go/tools/test
+	bindings/go/tools/test-release
 	examples/go/test
 	examples/openchami/test
 
@@ -85,7 +89,7 @@ go-bench: tools ## what is promised about bindings/go, with both engines
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
-	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, cc from your system)" >&2; \
+	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, the others from your system)" >&2; \
 	    exit 1; \
 	fi
 
@@ -109,5 +113,5 @@ rust:
 	@$(call need,$(CARGO) cc)
 
 tools:
-	@$(call need,$(CARGO) rustup $(GO) cc)
+	@$(call need,$(CARGO) rustup $(GO) cc pkg-config)
 	@rustup target list --installed | grep -qx wasm32v1-none || rustup target add wasm32v1-none
