@@ -40,7 +40,8 @@ func (c *Client) replace(ended *core, why error) *core {
 	return c.core.Load()
 }
 
-// replaceHeld is replace with the mutex held. Leases that are held stay as they are; those who wait ask again.
+// replaceHeld is replace with the mutex held; the caller polls. The new core takes over the service's own leases, and
+// users' leases are served as long as the old one said. Those who wait ask again.
 func (c *Client) replaceHeld(ended *core, why error) {
 	if c.closed || c.core.Load() != ended {
 		return
@@ -60,8 +61,12 @@ func (c *Client) replaceHeld(ended *core, why error) {
 		it.err = c.errorOf(why)
 	}
 	c.making.panicked = time.Now()
-	c.cells.Range(func(_, each any) bool {
-		each.(*cell).wake(it)
+	c.cells.Range(func(whose, each any) bool {
+		held := each.(*cell)
+		if lease := held.lease.Load(); lease != nil && lease.record != nil {
+			_, _ = made.Adopt(whose.(owner).target, lease.record, engine.SameClock, c.now())
+		}
+		held.wake(it)
 		return true
 	})
 	// The core cannot tell this one itself.

@@ -14,6 +14,8 @@ import (
 type Lease struct {
 	askAt time.Duration // until when it is served without asking the core, since the client was opened
 	held  *engine.Lease
+	// For another core that takes the place of the one it came from; a secret.
+	record []byte
 }
 
 func newLease(l *engine.Lease) *Lease {

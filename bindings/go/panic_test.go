@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/openchami/svcauth-go/internal/engine"
 )
@@ -73,8 +74,11 @@ func TestACoreThatPanicsIsReplacedAndNoLeaseIsLost(t *testing.T) {
 	if _, err := ended.Poll(c.now()); err == nil {
 		t.Error("the old one still answers")
 	}
-	if after, err := one.Lease(t.Context()); err != nil || after != before || server.requests != 1 {
+	if after, err := one.Lease(t.Context()); err != nil || after.ID() != before.ID() || server.requests != 1 {
 		t.Errorf("%v, %v, %d requests", after, err, server.requests)
+	}
+	if health := c.Health()[0]; !health.Ready || health.ExpiresAt.Sub(before.ExpiresAt()).Abs() > time.Second {
+		t.Errorf("the new core does not know the lease: %+v", health)
 	}
 	two, err := c.Target("two")
 	if err != nil {

@@ -61,7 +61,7 @@ func TestTheClientDoesWhatEachScenarioSays(t *testing.T) {
 		}
 	}
 	t.Logf("%s: %d files, %d cases", library.Name(), read, cases)
-	if read < 74 || cases < 320 {
+	if read < 81 || cases < 363 {
 		t.Errorf("only %d files, %d cases", read, cases)
 	}
 }
@@ -166,7 +166,7 @@ func writtenOut(value any, names object) any {
 	return value
 }
 
-var stepMembers = strings.Fields("note at asleep wall_step secrets store token user reject report target answer task secrets_changed restart register call expect")
+var stepMembers = strings.Fields("note at asleep wall_step secrets store token user reject report target answer task secrets_changed restart mono_step record adopt clock register call expect")
 
 // host is a host in virtual time.
 type host struct {
@@ -186,6 +186,9 @@ type host struct {
 	open      []*engine.Output
 	names     map[string]uint64
 	handedOut []uint64
+	announced map[string]object // records of leases by their token, as Poll gave them
+	recorded  map[string]object
+	monoStep  int64
 	known     map[string]string // texts by the hash under which events speak of them
 	planted   []string
 	ignored   uint64
@@ -213,7 +216,7 @@ func runScenario(t *testing.T, o object) {
 	h := &host{
 		scenario: scenario, mono: monoStart, idleUntil: engine.Never,
 		secrets: map[string]string{}, records: map[string]record{}, locks: map[string]held{},
-		names: map[string]uint64{}, known: map[string]string{},
+		names: map[string]uint64{}, known: map[string]string{}, announced: map[string]object{}, recorded: map[string]object{},
 	}
 	err := h.start()
 	if expected, ok := scenario["refused"]; ok {
@@ -231,13 +234,6 @@ func runScenario(t *testing.T, o object) {
 	h.changeSecrets(scenario["secrets"])
 	h.changeStore(scenario["store"])
 	steps, _ := scenario["steps"].([]any)
-	for _, step := range steps {
-		for _, member := range []string{"record", "adopt"} {
-			if _, ok := step.(object)[member]; ok {
-				t.Skip("the C interface cannot adopt leases")
-			}
-		}
-	}
 	for number, step := range steps {
 		step := step.(object)
 		got := h.step(step)
@@ -270,7 +266,15 @@ func (h *host) wrong(format string, arguments ...any) {
 }
 
 func (h *host) now() engine.Now {
-	return engine.Now{Mono: h.mono, Wall: uint64(int64(wallStart+h.mono-monoStart) + h.wallStep)}
+	return engine.Now{Mono: h.shown(h.mono), Wall: uint64(int64(wallStart+h.mono-monoStart) + h.wallStep)}
+}
+
+// shown is what the monotonic clock of the process shows.
+func (h *host) shown(mono uint64) uint64 { return uint64(int64(mono) + h.monoStep) }
+
+// since is a time on that clock, from the scenario's start.
+func (h *host) since(mono uint64) float64 {
+	return float64(int64(mono) - h.monoStep - monoStart)
 }
 
 func (h *host) start() (err error) {
@@ -389,8 +393,14 @@ func (h *host) act(step object) any {
 		return "pending"
 	case step["secrets_changed"] == true:
 		_ = h.client.SecretsChanged(h.now())
+	case text("record") != "":
+		h.record(text("record"))
+	case text("adopt") != "":
+		return h.adopt(cmp.Or(text("target"), "smd"), text("adopt"), text("clock"))
 	case step["restart"] == true:
 		h.client.Free()
+		by, _ := step["mono_step"].(float64)
+		h.monoStep += int64(by)
 		if err := h.start(); err != nil {
 			h.wrong("restart: %v", err)
 		}
@@ -400,6 +410,33 @@ func (h *host) act(step object) any {
 		return h.call(made)
 	}
 	return nil
+}
+
+// record notes down now the lease that was noted down when it was announced: for how long it is good still.
+func (h *host) record(token string) {
+	record, now := object{}, h.now()
+	for name, value := range h.announced[token] {
+		record[name] = value
+	}
+	passed := float64(now.Mono) - record["recorded_at_mono_ms"].(float64)
+	for _, name := range []string{"refresh_in_ms", "serve_for_ms", "expires_in_ms"} {
+		record[name] = max(record[name].(float64)-passed, 0)
+	}
+	record["recorded_at_mono_ms"], record["recorded_at_wall_ms"] = now.Mono, now.Wall
+	h.recorded[token] = record
+}
+
+func (h *host) adopt(target, token, clock string) any {
+	record, _ := json.Marshal(h.recorded[token])
+	of := map[string]engine.RecordClock{"same": engine.SameClock, "other": engine.OtherClock}[clock]
+	adopted, err := h.client.Adopt(uint32(slices.Index(h.targets, target)), record, of, h.now())
+	switch {
+	case err != nil:
+		return object{"failed": err.Error()}
+	case adopted:
+		return "adopted"
+	}
+	return "not_adopted"
 }
 
 // callFor is a call that carries a user's or the service's own lease for a target, as `token` and `reject` mean it.
@@ -429,7 +466,7 @@ func (h *host) state(lease *engine.Lease, err error) any {
 	switch {
 	case err != nil:
 		f := err.(*engine.Failure)
-		return object{"failed": object{"error": h.failure(f), "retry_at": float64(f.RetryAtMS) - monoStart}}
+		return object{"failed": object{"error": h.failure(f), "retry_at": h.since(uint64(f.RetryAtMS))}}
 	case lease == nil:
 		return "pending"
 	}
@@ -498,7 +535,7 @@ func (h *host) answer(step, answer object) any {
 		}
 	} else {
 		for _, task := range h.open {
-			if task.Deadline > h.mono {
+			if task.Deadline > h.shown(h.mono) {
 				id = task.Task
 				break
 			}
@@ -590,7 +627,10 @@ func (h *host) poll() {
 		}
 		switch o.Kind {
 		case engine.OutputIdle:
-			if h.idleUntil = o.IdleUntil; h.idleUntil <= h.mono {
+			if h.idleUntil = o.IdleUntil; h.idleUntil != engine.Never {
+				h.idleUntil = uint64(int64(o.IdleUntil) - h.monoStep)
+			}
+			if h.idleUntil <= h.mono {
 				h.wrong("idle until %d, which is past", int64(h.idleUntil)-monoStart)
 			}
 			return
@@ -613,7 +653,7 @@ func (h *host) task(o *engine.Output) {
 	byHand, _ := h.scenario["by_hand"].([]any)
 	if kind == "" || slices.Contains(byHand, any(kind)) {
 		shown := h.show(o)
-		shown["deadline"] = float64(o.Deadline) - monoStart
+		shown["deadline"] = h.since(o.Deadline)
 		h.tasks, h.handedOut, h.open = append(h.tasks, shown), append(h.handedOut, o.Task), append(h.open, o)
 		return
 	}
@@ -714,13 +754,16 @@ func (h *host) change(o *engine.Output) {
 	switch o.State {
 	case engine.LeaseReady:
 		shown["ready"] = h.lease(o.Lease)
+		if o.Record != nil {
+			h.announced[o.Lease.Value], _ = fromJSON(o.Record).(object)
+		}
 	case engine.LeaseOnce:
 		shown["once"] = h.lease(o.Lease)
 	case engine.LeaseCleared:
 		shown["cleared"] = true
 	case engine.LeaseFailed:
 		h.checkPlanted(o.Failure.Error())
-		shown["failed"] = object{"error": h.failure(o.Failure), "retry_at": float64(o.Failure.RetryAtMS) - monoStart}
+		shown["failed"] = object{"error": h.failure(o.Failure), "retry_at": h.since(uint64(o.Failure.RetryAtMS))}
 	}
 	h.leases = append(h.leases, shown)
 }
@@ -748,13 +791,12 @@ func (h *host) lease(l *engine.Lease) object {
 		}
 		return text
 	}
-	since := func(mono uint64) float64 { return float64(mono) - monoStart }
 	if l.ID != leaseID(l.Value) || l.Authorization != "Bearer "+l.Value {
 		h.wrong("the lease's id or authorization is not its token's")
 	}
 	return object{
-		"token": l.Value, "refresh_at": since(l.RefreshAt), "ask_at": since(l.AskAt), "serve_until": since(l.ServeUntil),
-		"expires_at": since(l.ExpiresAt), "expires_at_wall": float64(l.ExpiresAtWall) - wallStart, "scopes": scopes,
+		"token": l.Value, "refresh_at": h.since(l.RefreshAt), "ask_at": h.since(l.AskAt), "serve_until": h.since(l.ServeUntil),
+		"expires_at": h.since(l.ExpiresAt), "expires_at_wall": float64(l.ExpiresAtWall) - wallStart, "scopes": scopes,
 		"client_id": optional(l.ClientID), "subject": optional(l.Subject),
 	}
 }
@@ -822,7 +864,7 @@ func (h *host) health() object {
 			shown["expires_at_wall"] = at - wallStart
 		}
 		if at, ok := health["retry_at_ms"].(float64); ok {
-			shown["retry_at"] = at - monoStart
+			shown["retry_at"] = h.since(uint64(at))
 		}
 		all[name] = shown
 	}

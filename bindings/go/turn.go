@@ -116,6 +116,7 @@ func (c *Client) deliver(o *engine.Output) {
 	switch o.State {
 	case engine.LeaseReady:
 		lease := newLease(o.Lease)
+		lease.record = o.Record
 		if !c.closed {
 			cell.lease.Store(lease)
 		}

@@ -130,6 +130,7 @@ typedef struct {
   svcauth_task_info task;
   svcauth_lease_change_info change;
   svcauth_lease *lease;
+  svcauth_text *record; // of a service's own lease in state ready
   svcauth_error *error;
   svcauth_event_level level;
   text event, method, url, headers, body, secret, key, value, subject;
@@ -158,6 +159,8 @@ static inline svcauth_result poll_output(const svcauth_client *client, uint64_t 
       svcauth_output_error(from, &out->error);
     else if (out->change.state != SVCAUTH_LEASE_STATE_CLEARED)
       svcauth_output_lease(from, &out->lease);
+    if (out->change.state == SVCAUTH_LEASE_STATE_READY && out->subject.len == 0)
+      svcauth_lease_record(out->lease, mono, wall, &out->record, NULL);
     return result;
   case SVCAUTH_OUTPUT_KIND_EVENT:
     svcauth_output_event_level(from, &out->level);

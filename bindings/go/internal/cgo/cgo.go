@@ -212,6 +212,16 @@ func (c *client) Reject(made *engine.Call, id uint64, replay engine.Replay, now 
 	return engine.Rejection(what), take(handle), failed(result, object)
 }
 
+func (c *client) Adopt(target uint32, record []byte, clock engine.RecordClock, now engine.Now) (bool, error) {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	var what C.svcauth_adoption
+	var object *C.svcauth_error
+	p, n := chars(record)
+	result := C.svcauth_client_adopt(c.handle, C.uint32_t(target), p, n, C.svcauth_record_clock(clock), C.uint64_t(now.Mono), C.uint64_t(now.Wall), &what, &object)
+	return what == C.SVCAUTH_ADOPTION_ADOPTED, failed(result, object)
+}
+
 func (c *client) SecretsChanged(now engine.Now) error {
 	c.mutex.RLock()
 	defer c.mutex.RUnlock()
@@ -321,6 +331,7 @@ func (c *client) Poll(now engine.Now) (*engine.Output, error) {
 	switch o.Kind {
 	case engine.OutputLease:
 		o.Target, o.State, o.Subject = uint32(from.change.target), engine.LeaseState(from.change.state), str(from.subject)
+		o.Record = owned(from.record)
 		o.Lease = take(from.lease)
 		if from.error != nil {
 			o.Failure = failure(from.error)

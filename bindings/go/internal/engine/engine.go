@@ -18,6 +18,23 @@ type Library interface {
 	Versions() (version string, abi uint32)
 	// New makes a client. Nothing is sent or read before a token is asked for.
 	New(config []byte, capabilities uint32, seed uint64, now Now) (Client, error)
+	// NewExchange makes a single message of its name and its parameters, a JSON object.
+	NewExchange(name string, parameters []byte) (Exchange, error)
+}
+
+// Exchange is a message to be sent, and what reads its answer.
+type Exchange interface {
+	Request() Request
+	// Parse gives what the answer says, as JSON. It may hold secrets.
+	Parse(answer *Answer) ([]byte, error)
+	// Free wipes and frees. It may be called more than once.
+	Free()
+}
+
+// Request is to be sent as it is. Headers are lines of `Name: value\r\n`.
+type Request struct {
+	Method, URL   string
+	Headers, Body []byte
 }
 
 // Client is one identity and the targets it calls. Safe for concurrent use, until it is freed.
@@ -35,6 +52,9 @@ type Client interface {
 	Answered(call *Call, answer *Answer) (Answered, error)
 	// Reject reports the lease that a called service refused.
 	Reject(call *Call, lease uint64, replay Replay, now Now) (Rejection, *Lease, error)
+	// Adopt takes over the lease of another client of the same configuration, the service's own for a target, as
+	// Output.Record noted it down. It says whether the lease is served.
+	Adopt(target uint32, record []byte, clock RecordClock, now Now) (bool, error)
 	SecretsChanged(now Now) error
 	// Register says whether there are credentials; otherwise the registration is under way.
 	Register(now Now) (bool, error)
@@ -173,6 +193,7 @@ type (
 	StoreOp      uint32
 	SecretKind   uint32
 	Level        uint32
+	RecordClock  uint32
 	LeaseState   uint32
 	OutputKind   uint32
 )
@@ -214,6 +235,9 @@ const (
 	LevelWarn  Level = 2
 	LevelError Level = 3
 
+	SameClock  RecordClock = 1
+	OtherClock RecordClock = 2
+
 	LeaseReady   LeaseState = 1
 	LeaseOnce    LeaseState = 2
 	LeaseCleared LeaseState = 3
@@ -246,6 +270,7 @@ type Output struct {
 	Subject string
 	Lease   *Lease
 	Failure *Failure
+	Record  []byte // of a service's own lease in state ready, for Adopt: a secret
 
 	Level Level
 	Event []byte

@@ -26,28 +26,36 @@ func (library) Versions() (string, uint32) {
 func (library) New(config []byte, capabilities uint32, seed uint64, now engine.Now) (made engine.Client, err error) {
 	c := &client{}
 	defer c.leave(&err)
-	c.mutex.Lock()
-	c.instance = newInstance()
-	c.room(len(config))
+	c.start(len(config))
 	p, n := put(c.instance, config)
 	result := c.Xsvcauth_client_new(p, n, int32(capabilities), int64(seed), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
+		defer c.free()
 		return nil, c.failed(result)
 	}
 	c.handle = int32(c.u32(outSlot))
 	return c, nil
 }
 
-// client has an instance of its own, so that a panic ends this client and no other.
-type client struct {
+type client struct{ alone }
+
+// alone is an object of the library with an instance of its own, so that a panic ends this one and no other.
+type alone struct {
 	mutex sync.Mutex
 	*instance
 	handle int32
-	ended  *engine.Failure // why the client can only be freed
+	ended  *engine.Failure // why the object can only be freed
+}
+
+// start makes the instance, for a call with texts of so many bytes in all.
+func (c *alone) start(input int) {
+	c.mutex.Lock()
+	c.instance = newInstance()
+	c.room(input)
 }
 
 // enter begins a call with texts of so many bytes in all.
-func (c *client) enter(input int) error {
+func (c *alone) enter(input int) error {
 	c.mutex.Lock()
 	if c.ended != nil {
 		return c.ended
@@ -57,7 +65,7 @@ func (c *client) enter(input int) error {
 }
 
 // leave ends a call; a trap becomes a failure. To be deferred.
-func (c *client) leave(err *error) {
+func (c *alone) leave(err *error) {
 	defer c.mutex.Unlock()
 	if trap := recover(); trap != nil {
 		c.ended = engine.Panic(c.place())
@@ -71,7 +79,7 @@ func (c *client) leave(err *error) {
 }
 
 // place tells where the library panicked; what the trap itself says may hold anything.
-func (c *client) place() (place string) {
+func (c *alone) place() (place string) {
 	defer func() { _ = recover() }()
 	if c.instance != nil && c.panicText != 0 {
 		place = c.cString(c.panicText)
@@ -79,16 +87,20 @@ func (c *client) place() (place string) {
 	return place
 }
 
-func (c *client) end() {
+func (c *alone) end() {
 	if c.instance != nil {
 		c.wipe()
 		c.instance = nil
 	}
 }
 
-func (c *client) Free() {
+func (c *alone) Free() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+	c.free()
+}
+
+func (c *alone) free() {
 	if c.ended == nil {
 		c.ended = engine.Unnamed(108)
 		c.ended.Code, c.ended.Display = "closed", "closed: the client was closed"
@@ -168,7 +180,7 @@ func (c *client) Decide(call *engine.Call) (decision engine.Decision, err error)
 }
 
 // text copies the text whose handle was given, and frees it.
-func (c *client) text() []byte {
+func (c *alone) text() []byte {
 	handle := int32(c.u32(outSlot))
 	if handle == 0 {
 		return nil
@@ -287,6 +299,19 @@ func (c *client) Reject(call *engine.Call, id uint64, replay engine.Replay, now 
 	return what, lease, err
 }
 
+func (c *client) Adopt(target uint32, record []byte, clock engine.RecordClock, now engine.Now) (adopted bool, err error) {
+	defer c.leave(&err)
+	if err := c.enter(len(record)); err != nil {
+		return false, err
+	}
+	p, n := put(c.instance, record)
+	result := c.Xsvcauth_client_adopt(c.handle, int32(target), p, n, int32(clock), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(errorSlot))
+	if result != 0 {
+		return false, c.failed(result)
+	}
+	return c.u32(wordSlot) == 1, nil
+}
+
 func (c *client) SecretsChanged(now engine.Now) (err error) {
 	defer c.leave(&err)
 	if err := c.enter(0); err != nil {
@@ -378,7 +403,7 @@ func (c *client) CompleteUnsupported(task uint64, now engine.Now) (err error) {
 }
 
 // failed makes an error of a result, and of the error object in its slot.
-func (c *client) failed(result int32) error {
+func (c *alone) failed(result int32) error {
 	if result == 0 {
 		return nil
 	}
@@ -390,7 +415,7 @@ func (c *client) failed(result int32) error {
 }
 
 // failure reads an error object and frees it.
-func (c *client) failure(handle int32) *engine.Failure {
+func (c *alone) failure(handle int32) *engine.Failure {
 	text := func(which int32) string {
 		c.Xsvcauth_error_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return string(c.bytes(textSlot, lenSlot))
@@ -459,12 +484,12 @@ func (c *client) Poll(now engine.Now) (output *engine.Output, err error) {
 	if handle == 0 {
 		return &engine.Output{Kind: engine.OutputIdle, IdleUntil: c.u64(longSlot)}, nil
 	}
-	o := c.output(handle)
+	o := c.output(handle, now)
 	c.Xsvcauth_output_free(handle)
 	return o, nil
 }
 
-func (c *client) output(handle int32) *engine.Output {
+func (c *client) output(handle int32, now engine.Now) *engine.Output {
 	bytes := func(which int32) []byte {
 		c.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return append([]byte(nil), c.bytes(textSlot, lenSlot)...)
@@ -486,7 +511,11 @@ func (c *client) output(handle int32) *engine.Output {
 		switch o.State {
 		case engine.LeaseReady, engine.LeaseOnce:
 			c.Xsvcauth_output_lease(handle, c.slot(outSlot))
-			o.Lease = c.lease(c.u32(outSlot))
+			lease := c.u32(outSlot)
+			if o.State == engine.LeaseReady && o.Subject == "" && c.Xsvcauth_lease_record(int32(lease), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot)) == 0 {
+				o.Record = c.text()
+			}
+			o.Lease = c.lease(lease)
 		case engine.LeaseFailed:
 			c.Xsvcauth_output_error(handle, c.slot(outSlot))
 			o.Failure = c.failure(int32(c.u32(outSlot)))
@@ -514,7 +543,7 @@ func (c *client) output(handle int32) *engine.Output {
 	return o
 }
 
-var _ fmt.Stringer = (*client)(nil)
+var _ fmt.Stringer = (*alone)(nil)
 
 // String keeps the memory out of what is printed.
-func (c *client) String() string { return "svcauth client (wasm)" }
+func (c *alone) String() string { return "svcauth (wasm)" }
