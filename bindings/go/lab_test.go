@@ -27,8 +27,8 @@ const (
 type lab struct {
 	t *testing.T
 
-	Issuer, Admin, Smd, Elsewhere, Tokensmith string
-	log                                       journal
+	Issuer, Admin, Opaal, Smd, Elsewhere, Tokensmith string
+	log                                              journal
 }
 
 // journal is a log that many goroutines write.
