@@ -4,10 +4,7 @@ use super::{
     Jitter, LeaseChange, LeaseState, Outcome, Output, SendFailure, Stats, Task, TaskId, TaskKind,
 };
 use crate::{Event, Now, config::SecretReference};
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    string::String,
-};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 /// Which part of the client a task belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +20,7 @@ pub(crate) enum Owner {
 pub(crate) const SEND_GRACE_MS: u64 = 250;
 
 struct UnderWay {
+    id: TaskId,
     owner: Owner,
     deadline_ms: u64,
     sends: bool,
@@ -32,7 +30,8 @@ pub(crate) struct Io {
     pub(crate) now: Now,
     pub(crate) jitter: Jitter,
     pub(crate) stats: Stats,
-    under_way: BTreeMap<TaskId, UnderWay>,
+    /// In the order of their ids.
+    under_way: Vec<UnderWay>,
     last_id: u64,
     tasks: VecDeque<Task>,
     leases: VecDeque<LeaseChange>,
@@ -47,7 +46,7 @@ impl Io {
             now,
             jitter: Jitter::new(seed),
             stats: Stats::default(),
-            under_way: BTreeMap::new(),
+            under_way: Vec::new(),
             last_id: 0,
             tasks: VecDeque::new(),
             leases: VecDeque::new(),
@@ -69,14 +68,12 @@ impl Io {
             .mono_ms
             .saturating_add(timeout_ms)
             .saturating_add(grace_ms);
-        self.under_way.insert(
+        self.under_way.push(UnderWay {
             id,
-            UnderWay {
-                owner,
-                deadline_ms,
-                sends,
-            },
-        );
+            owner,
+            deadline_ms,
+            sends,
+        });
         self.tasks.push_back(Task {
             id,
             deadline_ms,
@@ -116,18 +113,19 @@ impl Io {
 
     /// Forgets a task that was answered; whose it was.
     pub(crate) fn finish(&mut self, id: TaskId) -> Option<Owner> {
-        self.under_way.remove(&id).map(|task| task.owner)
+        let place = self.under_way.binary_search_by_key(&id, |task| task.id);
+        Some(self.under_way.remove(place.ok()?).owner)
     }
 
     /// A task whose deadline has passed, forgotten, with the outcome that stands for that.
     pub(crate) fn overdue(&mut self) -> Option<(TaskId, Owner, Outcome)> {
         let now = self.now.mono_ms;
-        let id = self
+        let place = self
             .under_way
             .iter()
-            .find(|(_, task)| task.deadline_ms <= now)
-            .map(|(id, _)| *id)?;
-        let task = self.under_way.remove(&id)?;
+            .position(|task| task.deadline_ms <= now)?;
+        let task = self.under_way.remove(place);
+        let id = task.id;
         self.tasks.retain(|task| task.id != id);
         self.stats.tasks_overdue += 1;
         let detail = String::from("the host gave no answer in time");
@@ -143,7 +141,7 @@ impl Io {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.under_way.values().map(|task| task.deadline_ms).min()
+        self.under_way.iter().map(|task| task.deadline_ms).min()
     }
 
     /// What the host is to hear next. Leases come first: somebody waits for them.

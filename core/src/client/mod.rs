@@ -88,7 +88,7 @@ use crate::{
     config::{Grant, SecretReference},
     message,
 };
-use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
 pub use self::{
     call::{Answered, Attempt, Call, Calls, Decision},
@@ -268,7 +268,8 @@ pub struct Client {
     discovery: Discovery,
     registration: Registration,
     tokens: Vec<Option<Token>>,
-    by_key: BTreeMap<(usize, Option<SubjectId>), usize>,
+    /// Where the token of a target and user is, in the order of both.
+    by_user: Vec<((usize, SubjectId), usize)>,
     /// Places in `tokens` that users left.
     free: Vec<usize>,
     outage: Outage,
@@ -300,9 +301,6 @@ impl Client {
                 owns.then(|| Token::new(Owner::Token(index), index, sharers(&config, index), None))
             })
             .collect();
-        let by_key = (0..config.targets.len())
-            .map(|index| ((index, None), index))
-            .collect();
         Ok(Client {
             calls: Arc::new(Calls::new(&config)),
             io: Io::new(now, seed, config.limits.events),
@@ -310,7 +308,7 @@ impl Client {
             discovery: Discovery::default(),
             registration: Registration::default(),
             tokens,
-            by_key,
+            by_user: Vec::new(),
             free: Vec::new(),
             outage: Outage::default(),
             stirred: false,
@@ -393,8 +391,12 @@ impl Client {
         self.arrive(now);
         let owner = owner_of(&self.config, target.0);
         // A user whose token was forgotten has no lease to be refused.
-        if let Some(index) = self.by_key.get(&(owner, subject.id()))
-            && let Some(token) = self.tokens.get_mut(*index).and_then(Option::as_mut)
+        let index = match subject.id() {
+            None => self.config.targets.get(owner).map(|_| owner),
+            Some(user) => self.place_of_user(owner, user).ok(),
+        };
+        if let Some(index) = index
+            && let Some(token) = self.tokens.get_mut(index).and_then(Option::as_mut)
         {
             token.report(id, &self.config, &mut self.io, &self.outage);
         }
@@ -617,8 +619,8 @@ impl Client {
     /// The place of a user's token, made if need be; the one that was used least lately goes for it.
     fn user_token(&mut self, target: usize, value: &str) -> Result<usize, (Error, u64)> {
         let id = SubjectId::of(value);
-        if let Some(index) = self.by_key.get(&(target, Some(id))) {
-            return Ok(*index);
+        if let Ok(index) = self.place_of_user(target, id) {
+            return Ok(index);
         }
         let now = self.io.now.mono_ms;
         // What the server said to the others is all there is to say, and nothing is kept for that.
@@ -644,13 +646,22 @@ impl Client {
             Some(free) => *free = Some(token),
             None => self.tokens.push(Some(token)),
         }
-        self.by_key.insert((target, Some(id)), place);
+        if let Err(at) = self.place_of_user(target, id) {
+            self.by_user.insert(at, ((target, id), place));
+        }
         Ok(place)
     }
 
     /// How many users' tokens there are.
     fn users(&self) -> usize {
-        self.by_key.len() - self.config.targets.len()
+        self.by_user.len()
+    }
+
+    /// Where a user's token is, or the place for it in `by_user`.
+    fn place_of_user(&self, target: usize, id: SubjectId) -> Result<usize, usize> {
+        self.by_user
+            .binary_search_by_key(&(target, id), |(key, _)| *key)
+            .map(|at| self.by_user[at].1)
     }
 
     /// Forgets a user's token for which nothing is under way, one that cannot be served rather than one that
@@ -673,7 +684,7 @@ impl Client {
             .and_then(Option::take);
         match (evicted, oldest) {
             (Some(mut token), Some(place)) => {
-                self.by_key.remove(&(token.target(), token.subject_id()));
+                self.by_user.retain(|(_, index)| *index != place);
                 self.free.push(place);
                 token.forget(&mut self.io);
                 true

@@ -90,10 +90,6 @@ impl Token {
         }
     }
 
-    pub(crate) fn target(&self) -> usize {
-        self.target
-    }
-
     pub(crate) fn subject_id(&self) -> Option<SubjectId> {
         self.user.as_ref().map(|(id, _)| *id)
     }

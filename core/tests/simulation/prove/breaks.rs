@@ -303,8 +303,8 @@ pub(crate) const BREAKS: &[Break] = &[
         what: "takes the outcome of a task as often as it comes",
         edits: &[Edit {
             file: "client/io.rs",
-            from: "self.under_way.remove(&id).map(|task| task.owner)",
-            to: "self.under_way.get(&id).map(|task| task.owner)",
+            from: "Some(self.under_way.remove(place.ok()?).owner)",
+            to: "Some(self.under_way.get(place.ok()?)?.owner)",
         }],
     },
     Break {
