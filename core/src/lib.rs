@@ -16,6 +16,7 @@ pub mod config;
 mod error;
 mod event;
 pub mod message;
+mod order;
 mod secret;
 mod time;
 pub mod wire;

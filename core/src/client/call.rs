@@ -118,19 +118,19 @@ impl Decision<'_> {
 
 impl Calls {
     pub(crate) fn new(config: &Config) -> Calls {
-        let mut prefixes: Vec<Prefix> = config
-            .targets
-            .iter()
-            .enumerate()
-            .flat_map(|(index, target)| {
-                target.urls.iter().map(move |url| Prefix {
+        let mut prefixes: Vec<Prefix> = Vec::new();
+        for (index, target) in config.targets.iter().enumerate() {
+            for url in &target.urls {
+                let path = url.path().trim_end_matches('/');
+                let longer = prefixes.partition_point(|known| known.path.len() >= path.len());
+                let prefix = Prefix {
                     origin: url.origin().clone(),
-                    path: url.path().trim_end_matches('/').into(),
+                    path: path.into(),
                     target: TargetId(index),
-                })
-            })
-            .collect();
-        prefixes.sort_by_key(|prefix| core::cmp::Reverse(prefix.path.len()));
+                };
+                prefixes.insert(longer, prefix);
+            }
+        }
         let mut calls = Calls {
             targets: config
                 .targets

@@ -3,7 +3,11 @@
 use super::{AuthMethod, Config, Grant, RefreshTokens, Target, UserToken, invalid};
 use crate::{
     Error,
-    wire::{Origin, Url, json::join},
+    order::sorted,
+    wire::{
+        Url,
+        json::{in_seconds, join},
+    },
 };
 use alloc::{
     borrow::ToOwned,
@@ -201,19 +205,23 @@ fn targets(config: &Config) -> Result<(), Error> {
 
 /// Two targets must not claim the same calls.
 fn prefixes(targets: &[Target]) -> Result<(), Error> {
-    let mut prefixes: Vec<(&Origin, &str, &Target, usize)> = vec![];
+    let mut owners: Vec<(&Target, usize)> = vec![];
+    let mut prefixes: Vec<String> = vec![];
     for target in targets {
         for (index, url) in target.urls.iter().enumerate() {
-            let path = url.path();
-            prefixes.push((url.origin(), path.trim_end_matches('/'), target, index));
+            owners.push((target, index));
+            prefixes.push(format!(
+                "{}{}",
+                url.origin(),
+                url.path().trim_end_matches('/')
+            ));
         }
     }
-    prefixes.sort_by(|a, b| (a.0, a.1, &a.2.name, a.3).cmp(&(b.0, b.1, &b.2.name, b.3)));
-    for pair in prefixes.windows(2) {
-        if let [(origin, path, first, _), (other, same, second, index)] = pair
-            && origin == other
-            && path == same
+    for pair in sorted(prefixes.iter().map(String::as_str)).windows(2) {
+        if let [(prefix, first), (same, second)] = pair
+            && prefix == same
         {
+            let ((first, _), (second, index)) = (owners[*first], owners[*second]);
             let message = match first.name == second.name {
                 true => "stands here twice: remove one".to_owned(),
                 false => format!(
@@ -222,7 +230,7 @@ fn prefixes(targets: &[Target]) -> Result<(), Error> {
                     first.name
                 ),
             };
-            return fail(&url_path(second, *index), message);
+            return fail(&url_path(second, index), message);
         }
     }
     Ok(())
@@ -288,7 +296,7 @@ fn schedule(config: &Config) -> Result<(), Error> {
                 &format!("schedule.{name}_max_s"),
                 format!(
                     "less than schedule.{name}_initial_s: make it at least {}",
-                    initial as f64 / 1000.0
+                    in_seconds(initial)
                 ),
             );
         }

@@ -167,7 +167,7 @@ pub(super) fn reference(field: &Field<'_>) -> Result<Option<SecretReference>, Er
         )?),
         "value" => SecretReference::Value(Secret::new(text("the secret itself, for development")?)),
         other => {
-            let hint = nearest(other, KINDS.into_iter())
+            let hint = nearest(other, &KINDS)
                 .map(|near| format!(", did you mean {near}?"))
                 .unwrap_or_default();
             return Err(field.error(format!(

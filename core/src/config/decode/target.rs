@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Error,
     message::members::{resource, scopes, texts, token_type},
+    order::sorted,
     wire::{
         Method, Url,
         json::{Field, Members, nearest},
@@ -27,15 +28,16 @@ const REQUEST: [&str; 6] = [
 ];
 
 pub(super) fn targets(field: &Field<'_>) -> Result<Vec<Target>, Error> {
+    let entries = field.entries("an object such as {\"smd\": {\"urls\": […]}}")?;
     let mut named = vec![];
-    for (name, field) in field.entries("an object such as {\"smd\": {\"urls\": […]}}")? {
+    for (name, place) in sorted(entries.iter().map(|(name, _)| *name)) {
+        let field = &entries[place].1;
         if name.is_empty() || name.len() > 64 || !name.bytes().all(is_name_byte) {
             return Err(field
                 .error("not a name for a target: use 1 to 64 letters, digits, '_', '-' and '.'"));
         }
-        named.push(target(name, &field)?);
+        named.push(target(name, field)?);
     }
-    named.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let token_of = named
         .iter()
         .map(|(target, other)| {
@@ -63,7 +65,8 @@ fn find(target: &Target, other: &Field<'_>, named: &[Named<'_>]) -> Result<usize
         return Err(other.error("names the target itself: remove it, or name another target"));
     }
     let Some(index) = named.iter().position(|(target, _)| target.name == name) else {
-        let hint = nearest(name, named.iter().map(|(target, _)| target.name.as_str()))
+        let names: Vec<&str> = named.iter().map(|(target, _)| &*target.name).collect();
+        let hint = nearest(name, &names)
             .map(|near| format!(", did you mean {near}?"))
             .unwrap_or_default();
         return Err(other.error(format!("no target has this name{hint}")));

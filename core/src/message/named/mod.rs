@@ -127,7 +127,7 @@ pub fn exchange(name: &str, parameters: &[u8]) -> Result<Named, Error> {
 type Read = fn(&Parameters<'_>) -> Result<Named, Error>;
 
 fn unknown(name: &str) -> Error {
-    let message = match nearest(name, NAMES.into_iter()) {
+    let message = match nearest(name, &NAMES) {
         Some(near) => format!("no message has this name, did you mean {near}?"),
         None => format!(
             "no message has this name, the names are {}",

@@ -1,17 +1,11 @@
 //! A reader that knows where in the document it is, so that every error says so.
 
-use super::{Object, Value};
+use super::{Kind, Number, Object, Value};
 use crate::{
     Code, Error,
     wire::{Origin, Url},
 };
-use alloc::{
-    borrow::ToOwned,
-    format,
-    string::{String, ToString},
-    vec,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 use core::{fmt::Write as _, ops::RangeInclusive};
 
 /// One member of the document, there or not.
@@ -146,20 +140,29 @@ impl<'a> Field<'a> {
     }
 
     /// One of a few texts; the first where the member is absent.
-    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Result<T, Error> {
-        let expected = || alternatives(choices.iter().map(|(name, _)| format!("{name:?}")));
-        let text: &str = match (self.value, choices.first()) {
-            (None, Some((_, default))) => return Ok(*default),
-            (Some(Value::String(text)), _) => text,
-            _ => return Err(self.wrong_type(&expected())),
+    pub(crate) fn choice<T: Copy, const N: usize>(
+        &self,
+        choices: &[(&'static str, T); N],
+    ) -> Result<T, Error> {
+        let place = self.place_in(&choices.map(|(name, _)| name))?;
+        Ok(choices[place].1)
+    }
+
+    /// Where the text stands in `names`.
+    fn place_in(&self, names: &[&'static str]) -> Result<usize, Error> {
+        let text: &str = match self.value {
+            None => return Ok(0),
+            Some(Value::String(text)) => text,
+            _ => return Err(self.wrong_type(&alternatives(names))),
         };
-        if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
-            return Ok(*choice);
+        if let Some(place) = names.iter().position(|name| *name == text) {
+            return Ok(place);
         }
-        let hint = nearest(text, choices.iter().map(|(name, _)| *name))
-            .map(|near| format!(", did you mean {near:?}?"))
-            .unwrap_or_default();
-        Err(self.error(format!("must be {}{hint}", expected())))
+        let hint = match nearest(text, names) {
+            Some(near) => format!(", did you mean {near:?}?"),
+            None => String::new(),
+        };
+        Err(self.error(format!("must be {}{hint}", alternatives(names))))
     }
 
     /// A time, written in seconds.
@@ -174,7 +177,7 @@ impl<'a> Field<'a> {
         // Saturates, and NaN does not exist in JSON.
         let milliseconds = (seconds * 1000.0 + 0.5) as u64;
         if seconds < 0.0 || !range.contains(&milliseconds) {
-            let (least, most) = (*range.start() as f64 / 1000.0, *range.end() as f64 / 1000.0);
+            let (least, most) = (in_seconds(*range.start()), in_seconds(*range.end()));
             return Err(self.error(format!("must be between {least} and {most} seconds")));
         }
         Ok(milliseconds)
@@ -293,6 +296,14 @@ impl<'a> Field<'a> {
     }
 }
 
+/// A time as it is written in a document.
+pub(crate) fn in_seconds(milliseconds: u64) -> Number {
+    match milliseconds % 1000 {
+        0 => (milliseconds / 1000).into(),
+        _ => Number(Kind::Float(milliseconds as f64 / 1000.0)),
+    }
+}
+
 /// The error about the member at `path`.
 pub(crate) fn error_at(code: Code, path: String, message: impl Into<String>) -> Error {
     let error = Error::new(code, message.into());
@@ -323,17 +334,21 @@ pub(crate) fn join(path: &str, name: &str) -> String {
 }
 
 /// The one of `names` that was probably meant by `name`.
-pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
     let name = shortened(name).to_ascii_lowercase();
-    names
-        .map(|candidate| (distance(&name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let mut nearest = None;
+    let mut least = usize::MAX;
+    for candidate in names {
+        let distance = distance(&name, candidate);
+        if distance <= (candidate.len() / 3).max(1) && distance < least {
+            (nearest, least) = (Some(*candidate), distance);
+        }
+    }
+    nearest
 }
 
 fn unknown(name: &str, known: &[&'static str]) -> String {
-    match nearest(name, known.iter().copied()) {
+    match nearest(name, known) {
         Some(near) => format!("unknown, did you mean {near}?"),
         None => format!("unknown, the members known here are {}", known.join(", ")),
     }
@@ -346,13 +361,18 @@ fn shortened(name: &str) -> &str {
         .map_or(name, |(end, _)| &name[..end])
 }
 
-fn alternatives(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    match names.split_last() {
-        Some((last, [])) => last.to_string(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-        None => String::new(),
+fn alternatives(names: &[&str]) -> String {
+    let mut list = String::new();
+    for (place, name) in names.iter().enumerate() {
+        list.push_str(match place {
+            0 => "",
+            _ if place + 1 == names.len() => " or ",
+            _ => ", ",
+        });
+        // Writing to a String cannot fail.
+        let _ = write!(list, "{name:?}");
     }
+    list
 }
 
 /// How many letters have to be added, removed, replaced or swapped with their neighbour to get from `a` to `b`.
@@ -402,7 +422,7 @@ mod tests {
             ("", None),
             ("x", None),
         ] {
-            assert_eq!(nearest(name, names.into_iter()), near, "{name:?}");
+            assert_eq!(nearest(name, &names), near, "{name:?}");
         }
     }
 

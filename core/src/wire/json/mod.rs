@@ -6,16 +6,18 @@
 
 mod field;
 mod read;
+mod serialize;
 mod write;
 
 use super::buffer::wipe;
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-pub(crate) use field::{Field, Members, error_at, join, nearest};
+pub(crate) use field::{Field, Members, error_at, in_seconds, join, nearest};
 pub(crate) use read::members;
 pub use read::{MAX_BYTES, MAX_DEPTH, parse, parse_object};
-pub(crate) use write::to_value;
+pub use serialize::to_json;
+pub(crate) use serialize::to_value;
 
 /// A JSON value. Texts are wiped when dropped, and [`fmt::Debug`] prints none of them.
 #[derive(Clone, PartialEq)]
@@ -343,8 +345,8 @@ impl fmt::Display for Number {
         match self.0 {
             Kind::Unsigned(number) => number.fmt(f),
             Kind::Negative(number) => number.fmt(f),
-            // Debug keeps the fraction or exponent that tells a double from an integer.
-            Kind::Float(number) => fmt::Debug::fmt(&number, f),
+            // With the fraction or exponent that tells a double from an integer.
+            Kind::Float(number) => f.write_str(zmij::Buffer::new().format_finite(number)),
         }
     }
 }

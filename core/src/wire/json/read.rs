@@ -1,7 +1,7 @@
 //! Reading JSON strictly.
 
 use super::{Kind, Number, Object, Value};
-use crate::{Code, Error};
+use crate::{Code, Error, order::sorted};
 use alloc::{string::String, vec::Vec};
 use core::{cell::Cell, fmt};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -24,15 +24,7 @@ const COMPARED_ONE_BY_ONE: usize = 16;
 /// value, a member appears twice, nesting is deeper than [`MAX_DEPTH`], the text is longer than
 /// [`MAX_BYTES`].
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
-    let context = Context::default();
-    read(
-        text,
-        &context,
-        ValueSeed {
-            depth: 0,
-            context: &context,
-        },
-    )
+    read(text, None)
 }
 
 /// Reads one JSON object.
@@ -48,31 +40,32 @@ pub(crate) fn members<const N: usize>(
     text: &[u8],
     names: &[&str; N],
 ) -> Result<([Option<Value>; N], Object), Error> {
-    let context = Context::default();
-    read(
-        text,
-        &context,
-        MembersSeed {
-            names,
-            context: &context,
-        },
-    )
+    let mut known = [const { None }; N];
+    let picked = Picked {
+        names,
+        values: &mut known,
+    };
+    let others = read(text, Some(picked))?;
+    Ok((known, others.into_object().unwrap_or_default()))
 }
 
-fn read<'a, S: DeserializeSeed<'a>>(
-    text: &'a [u8],
-    context: &Context,
-    seed: S,
-) -> Result<S::Value, Error> {
+/// The value in `text`; an object without what is picked out of it, and nothing but an object, where something is.
+fn read(text: &[u8], picked: Option<Picked<'_>>) -> Result<Value, Error> {
     if text.len() > MAX_BYTES {
         return Err(malformed("the text is longer than 1 MiB"));
     }
     let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let skipped = text.len() - json.len();
+    let context = Context::default();
+    let seed = Seed {
+        depth: 0,
+        context: &context,
+        picked,
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = seed
         .deserialize(&mut deserializer)
-        .map_err(|error| failure(json, skipped, &error, context))?;
+        .map_err(|error| failure(json, skipped, &error, &context))?;
     match deserializer.end() {
         Ok(()) => Ok(value),
         Err(error) => {
@@ -133,25 +126,45 @@ fn offset(json: &[u8], error: &serde_json::Error) -> usize {
     (line_start + error.column().saturating_sub(1)).min(json.len())
 }
 
-#[derive(Clone, Copy)]
-struct ValueSeed<'c> {
-    depth: usize,
-    context: &'c Context,
+/// The members that are picked out of an object.
+struct Picked<'p> {
+    names: &'p [&'p str],
+    values: &'p mut [Option<Value>],
 }
 
-impl ValueSeed<'_> {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+/// What reads one value. There is one type for all of them, since each has a whole parser made for it.
+struct Seed<'c, 'p> {
+    depth: usize,
+    context: &'c Context,
+    picked: Option<Picked<'p>>,
+}
+
+impl<'c> Seed<'c, '_> {
+    fn simple<E: serde::de::Error>(self, value: Value) -> Result<Value, E> {
+        match self.picked {
+            None => Ok(value),
+            Some(_) => self.context.stop(Reason::NoObject),
+        }
+    }
+
+    /// The depth of what stands in this value.
+    fn deeper<E: serde::de::Error>(&self) -> Result<usize, E> {
         if self.depth == MAX_DEPTH {
             return self.context.stop(Reason::TooDeep);
         }
-        Ok(ValueSeed {
-            depth: self.depth + 1,
-            ..self
-        })
+        Ok(self.depth + 1)
+    }
+
+    fn inner(context: &'c Context, depth: usize) -> Seed<'c, 'static> {
+        Seed {
+            depth,
+            context,
+            picked: None,
+        }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -159,125 +172,67 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed<'_> {
+impl<'de> Visitor<'de> for Seed<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
+        self.simple(Value::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
+        self.simple(Value::Bool(value))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
+        self.simple(Value::Number(number.into()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Value, E> {
+        self.simple(Value::Number(number.into()))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Number(Number(Kind::Float(number))))
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
+        self.simple(Value::Number(Number(Kind::Float(number))))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.into()))
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        self.simple(Value::String(text.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let seed = self.deeper()?;
+        let (depth, context) = (self.deeper()?, self.context);
+        self.simple::<A::Error>(Value::Null)?;
         let mut array = Vec::new();
-        while let Some(element) = elements.next_element_seed(seed)? {
+        while let Some(element) = elements.next_element_seed(Seed::inner(context, depth))? {
             array.push(element);
         }
         Ok(Value::Array(array))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let seed = self.deeper()?;
-        let mut distinct = Distinct::new(self.context);
-        while let Some(name) = members.next_key::<String>()? {
-            distinct.name(&name)?;
-            distinct
-                .members
-                .push((name, members.next_value_seed(seed)?));
-        }
-        distinct.finish().map(Value::Object)
-    }
-}
-
-struct MembersSeed<'n, 'c, const N: usize> {
-    names: &'n [&'n str; N],
-    context: &'c Context,
-}
-
-impl<'de, const N: usize> DeserializeSeed<'de> for MembersSeed<'_, '_, N> {
-    type Value = ([Option<Value>; N], Object);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, const N: usize> Visitor<'de> for MembersSeed<'_, '_, N> {
-    type Value = ([Option<Value>; N], Object);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Self::Value, E> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-        self.context.stop(Reason::NoObject)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let seed = ValueSeed {
-            depth: 1,
-            context: self.context,
+        let (depth, context) = (self.deeper()?, self.context);
+        let (names, values) = match self.picked {
+            Some(picked) => (picked.names, picked.values),
+            None => (&[][..], &mut [][..]),
         };
-        let mut known = [const { None }; N];
-        let mut others = Distinct::new(self.context);
-        while let Some(name) = members.next_key_seed(NameSeed(self.names))? {
+        let mut others = Distinct::new(context);
+        while let Some(name) = members.next_key_seed(NameSeed(names))? {
+            match &name {
+                Name::Known(at) if values[*at].is_some() => return context.stop(Reason::Twice),
+                Name::Known(_) => {}
+                Name::Other(name) => others.name(name)?,
+            }
+            let value = members.next_value_seed(Seed::inner(context, depth))?;
             match name {
-                Name::Known(at) if known[at].is_some() => return self.context.stop(Reason::Twice),
-                Name::Known(at) => known[at] = Some(members.next_value_seed(seed)?),
-                Name::Other(name) => {
-                    others.name(&name)?;
-                    others.members.push((name, members.next_value_seed(seed)?));
-                }
+                Name::Known(at) => values[at] = Some(value),
+                Name::Other(name) => others.members.push((name, value)),
             }
         }
-        Ok((known, others.finish()?))
+        others.finish().map(Value::Object)
     }
 }
 
@@ -336,9 +291,8 @@ impl<'c> Distinct<'c> {
 
     fn finish<E: serde::de::Error>(self) -> Result<Object, E> {
         if self.members.len() > COMPARED_ONE_BY_ONE {
-            let mut names: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
-            names.sort_unstable();
-            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            let names = sorted(self.members.iter().map(|(name, _)| name.as_str()));
+            if names.windows(2).any(|pair| pair[0].0 == pair[1].0) {
                 return self.context.stop(Reason::Twice);
             }
         }

@@ -55,13 +55,7 @@ impl Serialize for Number {
     }
 }
 
-/// Something without secrets as a JSON value.
-pub(crate) fn to_value(of: &impl Serialize) -> Value {
-    let text = serde_json::to_vec(of).unwrap_or_default();
-    super::parse(&text).unwrap_or(Value::Null)
-}
-
-fn value(out: &mut Buffer, value_: &Value) {
+pub(super) fn value(out: &mut Buffer, value_: &Value) {
     match value_ {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
@@ -97,7 +91,7 @@ fn object(out: &mut Buffer, members: &Object) {
     out.push_str("}");
 }
 
-fn string(out: &mut Buffer, text: &str) {
+pub(super) fn string(out: &mut Buffer, text: &str) {
     out.push_str("\"");
     let mut rest = text;
     while let Some(at) = rest
@@ -132,7 +126,7 @@ mod tests {
             "null",
             "[]",
             "{}",
-            r#"{"a":[1,-2,3.5,1e300,true,false,null,"x"],"b":{"c":{}}}"#,
+            r#"{"a":[1,-2,3.5,1e+300,true,false,null,"x"],"b":{"c":{}}}"#,
             r#""\"\\\n\r\t\u0000\u001f/é☃𝄞""#,
             "18446744073709551615",
             "-9223372036854775808",
