@@ -18,6 +18,7 @@ use safer_ffi::ffi_export;
 use std::{ffi::c_char, str, sync::Arc};
 use svcauth_core::{
     client::{self as core, Answered, Call, Calls, Subject, SubjectId, TargetId},
+    wire::json::to_json,
     Secret,
 };
 
@@ -309,8 +310,7 @@ pub unsafe extern "C" fn svcauth_decision_call_event(
         };
         let out = out(event, "event")?;
         let event = decision.calls.event(&call, &decision.core(), &attempt);
-        let json = serde_json::to_string(&event).map_err(|_| Failure::internal())?;
-        Text::hand_out(json, out)
+        Text::hand_out(to_json(&event), out)
     })
 }
 

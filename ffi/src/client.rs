@@ -22,6 +22,7 @@ use std::{
 };
 use svcauth_core::{
     client::{self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId},
+    wire::json::to_json,
     Config, Now, Secret,
 };
 
@@ -349,8 +350,7 @@ pub unsafe extern "C" fn svcauth_client_settings(
         let client = object(client, "client")?;
         let out = out(json, "json")?;
         let config = client.run(|core| Ok(Arc::clone(core.config())))?;
-        let json = serde_json::to_string(&config.host_settings());
-        Text::hand_out(json.map_err(|_| Failure::internal())?, out)
+        Text::hand_out(to_json(&config.host_settings()), out)
     })
 }
 
@@ -370,8 +370,7 @@ pub unsafe extern "C" fn svcauth_client_health(
         let client = object(client, "client")?;
         let out = out(json, "json")?;
         let health = client.run(|core| Ok(core.health(target_of(core, target)?)))?;
-        let json = serde_json::to_string(&health).map_err(|_| Failure::internal())?;
-        Text::hand_out(json, out)
+        Text::hand_out(to_json(&health), out)
     })
 }
 

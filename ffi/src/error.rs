@@ -148,7 +148,10 @@ pub unsafe extern "C" fn svcauth_error_free(error: *mut Error) -> ResultCode {
 
 /// Why a function of this library could not do what it was asked for.
 #[derive(Clone, Debug)]
-pub(crate) enum Failure {
+pub(crate) struct Failure(Box<Cause>);
+
+#[derive(Clone, Debug)]
+enum Cause {
     /// It was called wrongly, or panicked.
     Here {
         code: ResultCode,
@@ -163,13 +166,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    #[cold]
     fn here(code: ResultCode, message: &'static str, member: Option<&'static str>) -> Failure {
-        Failure::Here {
+        Failure(Box::new(Cause::Here {
             code,
             message: message.into(),
             member,
             offset: None,
-        }
+        }))
     }
 
     pub(crate) fn null_pointer(name: &'static str) -> Failure {
@@ -177,12 +181,12 @@ impl Failure {
     }
 
     pub(crate) fn invalid_utf8(name: &'static str, offset: usize) -> Failure {
-        Failure::Here {
+        Failure(Box::new(Cause::Here {
             code: ResultCode::InvalidUtf8,
             message: "is not UTF-8".into(),
             member: Some(name),
             offset: Some(offset),
-        }
+        }))
     }
 
     pub(crate) fn invalid_value(name: &'static str) -> Failure {
@@ -217,10 +221,6 @@ impl Failure {
         )
     }
 
-    pub(crate) fn internal() -> Failure {
-        CoreError::new(Code::Internal, "a JSON text could not be written").into()
-    }
-
     pub(crate) fn out_of_range() -> Failure {
         Failure::here(
             ResultCode::OutOfRange,
@@ -236,7 +236,7 @@ impl Failure {
     }
 
     pub(crate) fn panicked(location: &str) -> Failure {
-        Failure::Here {
+        Failure(Box::new(Cause::Here {
             code: ResultCode::Panic,
             message: format!(
                 "a bug in svcauth at {location}; please report it, and make a new client"
@@ -244,20 +244,20 @@ impl Failure {
             .into(),
             member: None,
             offset: None,
-        }
+        }))
     }
 
     pub(crate) fn failed_until(error: CoreError, retry_at_ms: u64) -> Failure {
-        Failure::Core {
+        Failure(Box::new(Cause::Core {
             error,
             retry_at_ms: Some(retry_at_ms),
-        }
+        }))
     }
 
     pub(crate) fn code(&self) -> ResultCode {
-        match self {
-            Failure::Here { code, .. } => *code,
-            Failure::Core { error, .. } => error.code().into(),
+        match &*self.0 {
+            Cause::Here { code, .. } => *code,
+            Cause::Core { error, .. } => error.code().into(),
         }
     }
 
@@ -266,16 +266,16 @@ impl Failure {
     }
 
     fn core(&self) -> Option<&CoreError> {
-        match self {
-            Failure::Here { .. } => None,
-            Failure::Core { error, .. } => Some(error),
+        match &*self.0 {
+            Cause::Here { .. } => None,
+            Cause::Core { error, .. } => Some(error),
         }
     }
 
     fn code_name(&self) -> &'static str {
-        match self {
-            Failure::Core { error, .. } => error.code().as_str(),
-            Failure::Here { code, .. } => match code {
+        match &*self.0 {
+            Cause::Core { error, .. } => error.code().as_str(),
+            Cause::Here { code, .. } => match code {
                 ResultCode::NullPointer => "null_pointer",
                 ResultCode::InvalidUtf8 => "invalid_utf8",
                 ResultCode::InvalidValue => "invalid_value",
@@ -290,49 +290,49 @@ impl Failure {
     }
 
     fn message(&self) -> &str {
-        match self {
-            Failure::Here { message, .. } => message,
-            Failure::Core { error, .. } => error.message(),
+        match &*self.0 {
+            Cause::Here { message, .. } => message,
+            Cause::Core { error, .. } => error.message(),
         }
     }
 
     fn member(&self) -> Option<&str> {
-        match self {
-            Failure::Here { member, .. } => *member,
-            Failure::Core { error, .. } => error.member(),
+        match &*self.0 {
+            Cause::Here { member, .. } => *member,
+            Cause::Core { error, .. } => error.member(),
         }
     }
 
     fn offset(&self) -> Option<u64> {
-        match self {
-            Failure::Here { offset, .. } => *offset,
-            Failure::Core { error, .. } => error.offset(),
+        match &*self.0 {
+            Cause::Here { offset, .. } => *offset,
+            Cause::Core { error, .. } => error.offset(),
         }
         .map(|offset| offset as u64)
     }
 
     fn retry_at_ms(&self) -> Option<u64> {
-        match self {
-            Failure::Here { .. } => None,
-            Failure::Core { retry_at_ms, .. } => *retry_at_ms,
+        match &*self.0 {
+            Cause::Here { .. } => None,
+            Cause::Core { retry_at_ms, .. } => *retry_at_ms,
         }
     }
 }
 
 impl From<CoreError> for Failure {
     fn from(error: CoreError) -> Failure {
-        Failure::Core {
+        Failure(Box::new(Cause::Core {
             error,
             retry_at_ms: None,
-        }
+        }))
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Core { error, .. } => error.fmt(f),
-            Failure::Here {
+        match &*self.0 {
+            Cause::Core { error, .. } => error.fmt(f),
+            Cause::Here {
                 message,
                 member,
                 offset,

@@ -1,32 +1,35 @@
 //! The edge: pointers, lengths and panics are checked here, and nowhere behind it.
 
 use crate::{error::Failure, handle::hand_out, panic::catch, Error, ResultCode};
-use std::{slice, str};
+use std::{ptr, slice, str};
 
 /// Runs `body`; a panic and an error become a code, the error an object in `error` unless that is NULL.
 pub(crate) fn guard(
     error: *mut *mut Error,
     body: impl FnOnce() -> Result<(), Failure>,
 ) -> ResultCode {
-    let ended = catch(body).unwrap_or_else(|location| Err(Failure::panicked(&location)));
-    match ended {
-        Ok(()) => ResultCode::Ok,
-        Err(failure) => {
-            let code = failure.code();
-            if let Ok(error) = out(error, "error") {
-                // Without a handle for it, the code is all there is.
-                if hand_out(failure.into_error(), error).is_err() {
-                    error.write(std::ptr::null_mut());
-                }
-            }
-            code
+    match catch(body) {
+        Ok(Ok(())) => ResultCode::Ok,
+        Ok(Err(failure)) => fail(failure, error),
+        Err(location) => fail(Failure::panicked(&location), error),
+    }
+}
+
+#[cold]
+fn fail(failure: Failure, error: *mut *mut Error) -> ResultCode {
+    let code = failure.code();
+    if let Ok(error) = out(error, "error") {
+        // Without a handle for it, the code is all there is.
+        if hand_out(failure.into_error(), error).is_err() {
+            error.write(ptr::null_mut());
         }
     }
+    code
 }
 
 /// [`guard`] for a function that only looks something up.
 pub(crate) fn look_up(body: impl FnOnce() -> Result<(), Failure>) -> ResultCode {
-    guard(std::ptr::null_mut(), body)
+    guard(ptr::null_mut(), body)
 }
 
 /// A place that C gave us to write to. What stands there before is never read.
@@ -61,7 +64,7 @@ impl<P> OutText<P> {
     /// (NULL, 0) for what is absent.
     pub(crate) fn write(self, text: Option<&[u8]>) {
         self.0
-            .write(text.map_or(std::ptr::null(), |text| text.as_ptr().cast()));
+            .write(text.map_or(ptr::null(), |text| text.as_ptr().cast()));
         self.1.write(text.map_or(0, <[u8]>::len));
     }
 }
@@ -75,15 +78,9 @@ pub(crate) fn bytes<'a, P>(
     len: usize,
     name: &'static str,
 ) -> Result<&'a [u8], Failure> {
-    if len == 0 {
-        return Ok(&[]);
-    }
-    check(pointer, name)?;
-    if len > isize::MAX as usize {
-        return Err(Failure::invalid_value(name));
-    }
+    let pointer = check_bytes(pointer.cast(), len, name)?;
     // SAFETY: not NULL, and the length is one that an object can have; the rest is the caller's promise.
-    Ok(unsafe { slice::from_raw_parts(pointer.cast(), len) })
+    Ok(unsafe { slice::from_raw_parts(pointer, len) })
 }
 
 pub(crate) fn text<'a, P>(
@@ -96,13 +93,29 @@ pub(crate) fn text<'a, P>(
 }
 
 fn check<T>(pointer: *const T, name: &'static str) -> Result<(), Failure> {
-    if pointer.is_null() {
+    check_address(pointer.addr(), align_of::<T>(), name)
+}
+
+fn check_address(address: usize, align: usize, name: &'static str) -> Result<(), Failure> {
+    if address == 0 {
         return Err(Failure::null_pointer(name));
     }
-    if !pointer.is_aligned() {
+    if address % align != 0 {
         return Err(Failure::invalid_value(name));
     }
     Ok(())
+}
+
+/// Where `len` bytes are: not NULL.
+fn check_bytes(pointer: *const u8, len: usize, name: &'static str) -> Result<*const u8, Failure> {
+    if len == 0 {
+        return Ok(ptr::dangling());
+    }
+    check(pointer, name)?;
+    if len > isize::MAX as usize {
+        return Err(Failure::invalid_value(name));
+    }
+    Ok(pointer)
 }
 
 #[cfg(test)]
@@ -112,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_code_that_tells_the_line_and_not_the_message() {
-        let mut error = std::ptr::null_mut();
+        let mut error = ptr::null_mut();
         let line = line!() + 1;
         let code = guard(&mut error, || panic!("secret"));
         assert_eq!(code, ResultCode::Panic);

@@ -16,6 +16,7 @@ use std::ffi::c_char;
 use svcauth_core::{
     client::{self as core, Task, TaskKind},
     config::SecretReference,
+    wire::json::to_json,
     Level, Secret,
 };
 
@@ -269,7 +270,7 @@ impl EventLevel {
 impl Output {
     pub(crate) fn new(inner: core::Output) -> Output {
         let made = match &inner {
-            core::Output::Event(event) => serde_json::to_string(event).unwrap_or_default().into(),
+            core::Output::Event(event) => to_json(event).into(),
             core::Output::Task(task) => match &task.kind {
                 TaskKind::Send { request, .. } => fields::block(&request.headers),
                 _ => Secret::default(),

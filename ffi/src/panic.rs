@@ -13,8 +13,15 @@ mod unwinding {
         static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
     }
 
-    /// Runs `body`; where it panicked, the error.
+    /// Runs `body`; where it panicked, the place of that.
     pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+        let (mut body, mut ended) = (Some(body), None);
+        run(&mut || ended = body.take().map(|body| body()))?;
+        ended.ok_or_else(String::new)
+    }
+
+    /// Apart from [`catch`], which is made for each function of the library: what catches a panic is not small.
+    fn run(body: &mut dyn FnMut()) -> Result<(), String> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let others = panic::take_hook();
@@ -64,6 +71,7 @@ mod trapping {
     }
 
     /// The address of the text, which is empty until there is a panic.
+    #[inline(never)]
     pub(crate) fn text() -> *const u8 {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {

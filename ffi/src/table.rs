@@ -108,13 +108,22 @@ impl Table {
 
     /// Puts an object in, with one owner. None where all slots are taken.
     pub(crate) fn insert<T: Object>(&self, object: T) -> Option<usize> {
+        let object = Box::into_raw(Box::new(object));
+        let handle = self.put(T::KIND, object.cast());
+        if handle.is_none() {
+            // SAFETY: it was made above, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(object) });
+        }
+        handle
+    }
+
+    fn put(&self, kind: Kind, object: *mut ()) -> Option<usize> {
         let number = self.take()?;
         let slot = self.slot(number)?;
         // A slot that is not live is changed by nobody but who took it.
         let generation = (slot.state.load(Relaxed) >> SLOT_BITS).wrapping_add(1) & GENERATION;
-        let tag = (T::KIND.0 << GENERATION_BITS | generation) << SLOT_BITS;
-        slot.object
-            .store(Box::into_raw(Box::new(object)).cast(), Relaxed);
+        let tag = (kind.0 << GENERATION_BITS | generation) << SLOT_BITS;
+        slot.object.store(object, Relaxed);
         slot.owners.store(1, Relaxed);
         // Release: who sees the state sees the object.
         slot.state.store(tag | LIVE, Release);
@@ -123,8 +132,19 @@ impl Table {
 
     /// The object that `handle` stands for; none where it was released, or is of another kind.
     pub(crate) fn get<T: Object>(&self, handle: usize) -> Option<Used<'_, T>> {
+        let (slot, number) = self.enter(T::KIND, handle)?;
+        Some(Used {
+            table: self,
+            slot,
+            number,
+            object: NonNull::new(slot.object.load(Relaxed).cast())?,
+        })
+    }
+
+    /// The slot of a valid handle and its number, with one more user.
+    fn enter(&self, kind: Kind, handle: usize) -> Option<(&Slot, u32)> {
         let tag = handle >> SLOT_BITS;
-        if tag >> GENERATION_BITS != T::KIND.0 {
+        if tag >> GENERATION_BITS != kind.0 {
             return None;
         }
         let number = u32::try_from(handle & SLOT).ok()?;
@@ -139,31 +159,17 @@ impl Table {
                 .state
                 .compare_exchange_weak(state, used, Acquire, Relaxed)
             {
-                Ok(_) => break,
+                Ok(_) => return Some((slot, number)),
                 Err(now) => state = now,
             }
         }
-        Some(Used {
-            table: self,
-            slot,
-            number,
-            object: NonNull::new(slot.object.load(Relaxed).cast())?,
-        })
     }
 
     /// Takes one owner away, and with the last one the handle's validity. Whether it was valid.
     pub(crate) fn release<T: Object>(&self, handle: usize) -> bool {
-        let Some(used) = self.get::<T>(handle) else {
-            return false;
-        };
-        let one_less = |owners: u32| owners.checked_sub(1);
-        match used.slot.owners.fetch_update(Relaxed, Relaxed, one_less) {
-            Ok(1) => {
-                used.slot.state.fetch_and(!LIVE, Relaxed);
-                true
-            }
-            Ok(_) => true,
-            Err(_) => false,
+        match self.get::<T>(handle) {
+            Some(used) => used.slot.lose_owner(),
+            None => false,
         }
     }
 
@@ -264,6 +270,28 @@ fn changed(free: u64, first: u32) -> u64 {
     u64::from(changes.wrapping_add(1)) << 32 | u64::from(first)
 }
 
+impl Slot {
+    /// Whether there was an owner to lose.
+    fn lose_owner(&self) -> bool {
+        let one_less = |owners: u32| owners.checked_sub(1);
+        match self.owners.fetch_update(Relaxed, Relaxed, one_less) {
+            Ok(1) => {
+                self.state.fetch_and(!LIVE, Relaxed);
+                true
+            }
+            Ok(_) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// One user less; whether it was the last one of an object that is not live, which is to drop it.
+    fn leave(&self) -> bool {
+        // Release: who drops the object does so after all looks at it; acquire: that one may be us.
+        let before = self.state.fetch_sub(1, AcqRel);
+        before & (LIVE | USERS) == 1
+    }
+}
+
 impl<T: Object> Used<'_, T> {
     /// Adds an owner; false where the last one has just left, or there are too many.
     pub(crate) fn retain(&self) -> bool {
@@ -290,9 +318,7 @@ impl<T: Object> Deref for Used<'_, T> {
 
 impl<T: Object> Drop for Used<'_, T> {
     fn drop(&mut self) {
-        // Release: who drops the object does so after all looks at it; acquire: that one may be us.
-        let before = self.slot.state.fetch_sub(1, AcqRel);
-        if before & (LIVE | USERS) == 1 {
+        if self.slot.leave() {
             // SAFETY: `insert` made the box, of this type. It is not live, so nobody new comes, and nobody else
             // was counted, so this happens once.
             drop(unsafe { Box::from_raw(self.object.as_ptr()) });
