@@ -1,7 +1,7 @@
 //! The services that are called, and how their tokens are got.
 
 use super::{
-    super::{Grant, RefreshTokens, Target, UserToken, defaults},
+    super::{Grant, RefreshTokens, Target, UserToken, defaults, invalid},
     DAY, SECOND,
     client::reference,
 };
@@ -11,7 +11,7 @@ use crate::{
     order::sorted,
     wire::{
         Method, Url,
-        json::{Field, Members, nearest},
+        json::{Field, Members, join, nearest},
         url,
     },
 };
@@ -38,48 +38,43 @@ pub(super) fn targets(field: &Field<'_>) -> Result<Vec<Target>, Error> {
         }
         named.push(target(name, field)?);
     }
-    let token_of = named
-        .iter()
-        .map(|(target, other)| {
-            other
-                .as_ref()
-                .map(|other| find(target, other, &named))
-                .transpose()
-        })
-        .collect::<Result<Vec<Option<usize>>, Error>>()?;
-    Ok(named
-        .into_iter()
-        .zip(token_of)
-        .map(|((target, _), token_of)| Target { token_of, ..target })
-        .collect())
+    for at in 0..named.len() {
+        named[at].0.token_of = find(&named[at], &named)?;
+    }
+    Ok(named.into_iter().map(|(target, _)| target).collect())
 }
 
-type Named<'a> = (Target, Option<Field<'a>>);
+/// A target, and the name of the one whose token it uses.
+type Named = (Target, Option<String>);
 
 /// The index of the target whose token `target` uses.
-fn find(target: &Target, other: &Field<'_>, named: &[Named<'_>]) -> Result<usize, Error> {
-    let name = other
-        .text("the name of another target")?
-        .unwrap_or_default();
-    if name == target.name {
-        return Err(other.error("names the target itself: remove it, or name another target"));
+fn find((target, other): &Named, named: &[Named]) -> Result<Option<usize>, Error> {
+    let Some(name) = other else {
+        return Ok(None);
+    };
+    let fail = |message| {
+        let path = join(&join("targets", &target.name), "token_of");
+        Err(invalid(path, message))
+    };
+    if *name == target.name {
+        return fail("names the target itself: remove it, or name another target".into());
     }
-    let Some(index) = named.iter().position(|(target, _)| target.name == name) else {
+    let Some(index) = named.iter().position(|(target, _)| target.name == *name) else {
         let names: Vec<&str> = named.iter().map(|(target, _)| &*target.name).collect();
         let hint = nearest(name, &names)
             .map(|near| format!(", did you mean {near}?"))
             .unwrap_or_default();
-        return Err(other.error(format!("no target has this name{hint}")));
+        return fail(format!("no target has this name{hint}"));
     };
     if named[index].1.is_some() {
-        return Err(other.error(
-            "names a target that has token_of itself: name the target that gets the token",
-        ));
+        return fail(
+            "names a target that has token_of itself: name the target that gets the token".into(),
+        );
     }
-    Ok(index)
+    Ok(Some(index))
 }
 
-fn target<'a>(name: &str, field: &Field<'a>) -> Result<Named<'a>, Error> {
+fn target(name: &str, field: &Field<'_>) -> Result<Named, Error> {
     let members = field.members(&[
         "urls",
         "scopes",
@@ -132,7 +127,8 @@ fn target<'a>(name: &str, field: &Field<'a>) -> Result<Named<'a>, Error> {
             .get("default_lifetime_s")
             .milliseconds(defaults::LIFETIME_MS, SECOND..=365 * DAY)?,
     };
-    Ok((target, token_of.present()))
+    let token_of = token_of.text("the name of another target")?;
+    Ok((target, token_of.map(ToOwned::to_owned)))
 }
 
 fn user_token(members: &Members<'_>) -> Result<UserToken, Error> {

@@ -25,11 +25,11 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    pub(super) fn get(&self, name: &'static str) -> Field<'a> {
+    pub(super) fn get(&self, name: &'static str) -> Field<'_> {
         self.members.get(name)
     }
 
-    pub(super) fn first_of(&self, names: &[&'static str]) -> Option<Field<'a>> {
+    pub(super) fn first_of(&self, names: &[&'static str]) -> Option<Field<'_>> {
         self.members.first_of(names)
     }
 

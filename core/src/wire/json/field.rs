@@ -9,18 +9,37 @@ use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 use core::{fmt::Write as _, ops::RangeInclusive};
 
 /// One member of the document, there or not.
+#[derive(Clone, Copy)]
 pub(crate) struct Field<'a> {
     value: Option<&'a Value>,
-    path: String,
+    path: Path<'a>,
     code: Code,
 }
 
 /// The members of one object; all absent where the object itself is.
 pub(crate) struct Members<'a> {
     object: Option<&'a Object>,
-    path: String,
+    path: Path<'a>,
     known: &'static [&'static str],
     code: Code,
+}
+
+/// Where in the document something stands; it becomes a text when there is an error about it.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Document,
+    Member(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    fn to_text(self) -> String {
+        match self {
+            Path::Document => String::new(),
+            Path::Member(parent, name) => join(&parent.to_text(), name),
+            Path::Item(parent, index) => format!("{}[{index}]", parent.to_text()),
+        }
+    }
 }
 
 impl<'a> Members<'a> {
@@ -30,19 +49,20 @@ impl<'a> Members<'a> {
         known: &'static [&'static str],
         code: Code,
     ) -> Result<Members<'a>, Error> {
-        Members::new(Some(object), String::new(), known, code)
+        Members::new(Some(object), Path::Document, known, code)
     }
 
     fn new(
         object: Option<&'a Object>,
-        path: String,
+        path: Path<'a>,
         known: &'static [&'static str],
         code: Code,
     ) -> Result<Members<'a>, Error> {
         for (name, _) in object.into_iter().flat_map(Object::iter) {
             let name: &str = name;
             if !known.contains(&name) {
-                return Err(error_at(code, join(&path, name), unknown(name, known)));
+                let path = join(&path.to_text(), name);
+                return Err(error_at(code, path, unknown(name, known)));
             }
         }
         Ok(Members {
@@ -54,17 +74,17 @@ impl<'a> Members<'a> {
     }
 
     /// The member `name`, which is one of the known ones.
-    pub(crate) fn get(&self, name: &'static str) -> Field<'a> {
+    pub(crate) fn get(&self, name: &'static str) -> Field<'_> {
         debug_assert!(self.known.contains(&name), "{name} is not listed");
         Field {
             value: self.object.and_then(|object| object.get(name)),
-            path: join(&self.path, name),
+            path: Path::Member(&self.path, name),
             code: self.code,
         }
     }
 
     /// The first of `names` that is there.
-    pub(crate) fn first_of(&self, names: &[&'static str]) -> Option<Field<'a>> {
+    pub(crate) fn first_of(&self, names: &[&'static str]) -> Option<Field<'_>> {
         names
             .iter()
             .map(|name| self.get(name))
@@ -93,7 +113,7 @@ impl<'a> Field<'a> {
 
     /// An error about this member.
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
-        error_at(self.code, self.path.clone(), message)
+        error_at(self.code, self.path.to_text(), message)
     }
 
     /// The error about a value of another type than `expected`.
@@ -243,7 +263,7 @@ impl<'a> Field<'a> {
     }
 
     /// The items of a list; none where the member is absent.
-    pub(crate) fn items(&self, expected: &str) -> Result<Vec<Field<'a>>, Error> {
+    pub(crate) fn items(&self, expected: &str) -> Result<Vec<Field<'_>>, Error> {
         match self.value {
             None => Ok(vec![]),
             Some(Value::Array(items)) => Ok(items
@@ -251,7 +271,7 @@ impl<'a> Field<'a> {
                 .enumerate()
                 .map(|(index, item)| Field {
                     value: Some(item),
-                    path: format!("{}[{index}]", self.path),
+                    path: Path::Item(&self.path, index),
                     code: self.code,
                 })
                 .collect()),
@@ -260,7 +280,7 @@ impl<'a> Field<'a> {
     }
 
     /// The members of an object whose names are free.
-    pub(crate) fn entries(&self, expected: &str) -> Result<Vec<(&'a str, Field<'a>)>, Error> {
+    pub(crate) fn entries(&self, expected: &str) -> Result<Vec<(&'a str, Field<'_>)>, Error> {
         let mut entries = vec![];
         for (name, value) in self.object(expected)?.into_iter().flat_map(Object::iter) {
             let name: &'a str = name;
@@ -268,7 +288,7 @@ impl<'a> Field<'a> {
                 name,
                 Field {
                     value: Some(value),
-                    path: join(&self.path, name),
+                    path: Path::Member(&self.path, name),
                     code: self.code,
                 },
             ));
@@ -278,12 +298,7 @@ impl<'a> Field<'a> {
 
     /// The members of an object whose names are known.
     pub(crate) fn members(&self, known: &'static [&'static str]) -> Result<Members<'a>, Error> {
-        Members::new(
-            self.object("an object")?,
-            self.path.clone(),
-            known,
-            self.code,
-        )
+        Members::new(self.object("an object")?, self.path, known, self.code)
     }
 
     /// The object as it is.

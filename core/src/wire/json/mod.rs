@@ -215,7 +215,10 @@ impl Object {
 
     /// Sets a member, in its old place if there was one, and answers the old value.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
-        let (name, value) = (name.into(), value.into());
+        self.set(name.into(), value.into())
+    }
+
+    fn set(&mut self, name: String, value: Value) -> Option<Value> {
         match self.members.iter_mut().find(|(member, _)| *member == name) {
             Some((_, old)) => Some(core::mem::replace(old, value)),
             None => {
