@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench simulate prove fuzz rust tools
-.PHONY: lib dist install c-test c-tools sanitize wasm
+.PHONY: lib dist install c-test c-tools sanitize sizes wasm
 .PHONY: go-engine go-module go-test go-bench
 
 CARGO ?= cargo
@@ -27,7 +27,7 @@ demo: ## the whole story on the embedded lab, less than a minute after the build
 
 test: tools c-tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
-	$(MAKE) c-test
+	$(MAKE) c-test sizes
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
 	bindings/go/tools/test
 	bindings/go/tools/test-release
@@ -73,6 +73,10 @@ install: ## installs the C library that `make lib` built; PREFIX=/usr/local, DES
 wasm: tools ## the C library as a WebAssembly module, for Go without cgo
 	@ffi/build-wasm
 
+sizes: tools ## builds the C library without its own HTTP client and the WebAssembly module, which check what they weigh
+	@FEATURES= ffi/build-lib "$$CARGO_TARGET_DIR/small"
+	@ffi/build-wasm
+
 go-engine: tools ## the Go source of the default engine of bindings/go
 	@bindings/go/tools/make-engine
 
@@ -89,7 +93,7 @@ go-bench: tools ## what is promised about bindings/go, with both engines
 # Each names what is missing; the second adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
-	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, the others from your system)" >&2; \
+	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, npm from nodejs.org, the others from your system)" >&2; \
 	    exit 1; \
 	fi
 
@@ -113,5 +117,5 @@ rust:
 	@$(call need,$(CARGO) cc)
 
 tools:
-	@$(call need,$(CARGO) rustup $(GO) cc pkg-config)
+	@$(call need,$(CARGO) rustup $(GO) cc pkg-config npm)
 	@rustup target list --installed | grep -qx wasm32v1-none || rustup target add wasm32v1-none
