@@ -18,7 +18,7 @@ use safer_ffi::ffi_export;
 use std::{
     ffi::c_char,
     ptr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 use svcauth_core::{
     client::{self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId},
@@ -488,7 +488,7 @@ impl Client {
     pub(crate) fn calls(&self) -> Result<Arc<Calls>, Failure> {
         let inner = self.inner();
         if inner.core.is_poisoned() {
-            return Err(Failure::panicked("an earlier call"));
+            return Err(poisoned());
         }
         Ok(inner.calls.load_full())
     }
@@ -535,11 +535,18 @@ impl Inner {
         &self,
         body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        match self.core.lock() {
-            Ok(mut core) => body(&mut core),
-            Err(_) => Err(Failure::panicked("an earlier call")),
-        }
+        body(&mut *self.lock()?)
     }
+
+    #[inline(never)]
+    fn lock(&self) -> Result<MutexGuard<'_, core::Client>, Failure> {
+        self.core.lock().map_err(|_| poisoned())
+    }
+}
+
+#[cold]
+fn poisoned() -> Failure {
+    Failure::panicked("an earlier call")
 }
 
 pub(crate) fn number_of(target: TargetId) -> u32 {

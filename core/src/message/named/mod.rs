@@ -84,7 +84,7 @@ use crate::{
     Code, Error, Secret,
     wire::json::{self, Members, Object, nearest},
 };
-use alloc::{boxed::Box, format, string::String};
+use alloc::{boxed::Box, format};
 
 /// A message with its parameters. Its answer is JSON text that may hold secrets.
 pub type Named = Box<dyn Exchange<Answer = Secret> + Send + Sync>;
@@ -154,8 +154,12 @@ fn answer(mut documented: Object, others: Object) -> Secret {
 
 /// Sets a member where there is something to tell.
 fn tell(answer: &mut Object, name: &str, value: Option<impl Into<json::Value>>) {
+    set(answer, name, value.map(Into::into));
+}
+
+fn set(answer: &mut Object, name: &str, value: Option<json::Value>) {
     if let Some(value) = value {
-        answer.insert(String::from(name), value);
+        answer.insert(name, value);
     }
 }
 

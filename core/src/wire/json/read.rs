@@ -141,8 +141,13 @@ struct Seed<'c, 'p> {
 
 impl<'c> Seed<'c, '_> {
     fn simple<E: serde::de::Error>(self, value: Value) -> Result<Value, E> {
+        self.need_not_be_an_object()?;
+        Ok(value)
+    }
+
+    fn need_not_be_an_object<E: serde::de::Error>(&self) -> Result<(), E> {
         match self.picked {
-            None => Ok(value),
+            None => Ok(()),
             Some(_) => self.context.stop(Reason::NoObject),
         }
     }
@@ -204,8 +209,8 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        self.need_not_be_an_object()?;
         let (depth, context) = (self.deeper()?, self.context);
-        self.simple::<A::Error>(Value::Null)?;
         let mut array = Vec::new();
         while let Some(element) = elements.next_element_seed(Seed::inner(context, depth))? {
             array.push(element);
