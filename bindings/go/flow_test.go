@@ -233,6 +233,53 @@ func TestCallersOwnAuthorizationIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestOtherHTTPStacksAskForTheHeader(t *testing.T) {
+	l := startLab(t)
+	client := l.client(l.config())
+	calls := func(ctx context.Context, to string) (authorization string, status int) {
+		authorization, err := client.Authorization(ctx, to)
+		ok(t, err)
+		request, err := http.NewRequest("GET", to, nil)
+		ok(t, err)
+		if authorization != "" {
+			request.Header.Set("Authorization", authorization)
+		}
+		status, err = do(http.DefaultClient, request)
+		ok(t, err)
+		return authorization, status
+	}
+	first, status := calls(t.Context(), l.Smd+node)
+	if again, _ := calls(t.Context(), l.Smd+node); status != 200 || again != first {
+		t.Errorf("%d, and another token: %v", status, again != first)
+	}
+	l.post("/lab/smd", `{"keys":"always"}`)
+	l.post("/lab/keys/rotate", "")
+	if _, status := calls(t.Context(), l.Smd+node); status != 401 {
+		t.Errorf("%d before the refusal is reported", status)
+	}
+	client.Refused(t.Context(), l.Smd+node, first)
+	second, status := calls(t.Context(), l.Smd+node)
+	if status != 200 || second == first {
+		t.Errorf("%d after the refusal was reported", status)
+	}
+	client.Refused(t.Context(), l.Smd+node, first)
+	if third, _ := calls(t.Context(), l.Smd+node); third != second {
+		t.Error("a late report about an old token changed something")
+	}
+	if got, status := calls(svcauth.WithUserToken(t.Context(), "u"), l.Smd+node); got != "Bearer u" || status != 401 {
+		t.Errorf("for a user: %q, %d", got, status)
+	}
+	if got, _ := calls(t.Context(), l.Elsewhere+"/"); got != "" {
+		t.Error("a token goes elsewhere")
+	}
+	if _, err := client.Authorization(svcauth.WithUserRequired(t.Context()), l.Smd+node); !errors.Is(err, svcauth.ErrUserTokenMissing) {
+		t.Errorf("%v", err)
+	}
+	if _, err := client.Authorization(t.Context(), "http://a b/"); !errors.Is(err, svcauth.ErrInvalidArgument) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAWrongConfigurationNamesTheMember(t *testing.T) {
 	_, err := svcauth.New([]byte(`{"isuer": "https://hydra.example"}`))
 	var wrong *svcauth.Error
