@@ -1,6 +1,11 @@
 use super::*;
 use crate::wire::Response;
-use alloc::{format, string::ToString, vec, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use serde_json::{Value, json};
 
 const SECRET: &str = "s3cr3t-0123456789-Of-Somebody";
