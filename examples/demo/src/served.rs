@@ -1,54 +1,34 @@
-//! The service as a program of its own, in another language: a process, its address, and what it said.
+//! The service as a program of its own, in another language.
 
 use crate::{
     bss::get_from,
-    program::Program,
+    program::{Program, Running},
     stage::{Act, Stop},
 };
 use serde_json::Value;
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::Child,
-    thread::{self, JoinHandle},
-};
+use std::path::Path;
 
 pub(crate) struct Served {
-    process: Child,
+    program: Running,
     url: String,
-    /// Reads the log to its end.
-    reader: Option<JoinHandle<String>>,
 }
 
 impl Served {
     /// Starts the program with svcauth's configuration in the file `config`, and waits until it listens.
     pub(crate) fn start(program: &Program, config: &Path, smd: &str) -> Result<Served, Stop> {
         let config = config.display().to_string();
-        let mut process = program.start(&[&config, smd, "127.0.0.1:0"])?;
-        let log = process.stderr.take();
-        let reader = thread::spawn(move || {
-            let mut said = Vec::new();
-            // What could be read counts.
-            let _ = log.map(|mut log| log.read_to_end(&mut said));
-            String::from_utf8_lossy(&said).into_owned()
-        });
-        let mut line = String::new();
-        if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        let mut served = Served {
-            process,
-            url: String::new(),
-            reader: Some(reader),
-        };
-        match line.trim().strip_prefix("listening on ") {
-            Some(url) => served.url = url.to_owned(),
+        let mut program = program.start(&[&config, smd, "127.0.0.1:0"])?;
+        let line = program.read_line()?;
+        match line.strip_prefix("listening on ") {
+            Some(url) => Ok(Served {
+                url: url.to_owned(),
+                program,
+            }),
             None => {
-                let log = served.kill();
-                return Err(Stop::because(format!("the service did not start: {log}")));
+                let log = program.kill();
+                Err(Stop::because(format!("the service did not start: {log}")))
             }
         }
-        Ok(served)
     }
 
     pub(crate) fn script_url(&self, node: &str) -> String {
@@ -65,28 +45,16 @@ impl Served {
         Ok(serde_json::from_str(&body)?)
     }
 
-    /// Ends it in the hard way (SIGKILL); the log, which is to be searched for secrets.
-    pub(crate) fn end(mut self, act: &mut Act<'_>) -> Vec<Value> {
-        let log = self.kill();
+    /// Kills it. The records of its log.
+    pub(crate) fn kill(self, act: &mut Act<'_>) -> Vec<Value> {
+        let log = self.program.kill();
         act.overhear(&log);
-        log.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
-    }
-
-    fn kill(&mut self) -> String {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        self.reader
-            .take()
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default()
+        records(&log)
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// The records of a log that has one JSON object a line, perhaps behind its level.
+pub(crate) fn records(log: &str) -> Vec<Value> {
+    let record = |line: &str| serde_json::from_str(&line[line.find('{')?..]).ok();
+    log.lines().filter_map(record).collect()
 }

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-const ACTS: [&str; 17] = [
+const ACTS: [&str; 18] = [
     "register",
     "authorize",
     "token",
@@ -22,6 +22,7 @@ const ACTS: [&str; 17] = [
     "command",
     "go",
     "go and C",
+    "C",
     "secrets",
 ];
 
@@ -89,7 +90,10 @@ fn build_the_command_beside(demo: &Path) {
 }
 
 fn build_the_services_beside(demo: &Path) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../go/build");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("build");
     let built = Command::new(script).arg(demo.parent().unwrap()).status();
-    assert!(built.unwrap().success(), "examples/go cannot be built");
+    assert!(
+        built.unwrap().success(),
+        "the services in Go and C cannot be built"
+    );
 }

@@ -174,7 +174,7 @@ fn play(act: &mut Act<'_>, build: &Build) -> Result<(), Stop> {
     );
 
     act.say("The process is killed.");
-    let told = served.end(act);
+    let told = served.kill(act);
     let log = at_smd();
     let calls: Vec<&Value> = told
         .iter()
@@ -212,7 +212,7 @@ fn play(act: &mut Act<'_>, build: &Build) -> Result<(), Stop> {
         "it is the client that it was",
         format!("status {status}, client {caller}, {registrations} registration"),
     );
-    served.end(act);
+    served.kill(act);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod authorize;
+pub(crate) mod c;
 pub(crate) mod call;
 pub(crate) mod command;
 pub(crate) mod elsewhere;
