@@ -22,7 +22,7 @@ help: ## this list
 demo: ## the whole story on the embedded lab, less than a minute after the build
 	@$(call need,$(CARGO) $(GO) cc pkg-config)
 	@$(CARGO) build --locked --package svcauth-demo --package svcauth --features svcauth/cli
-	@examples/go/build "$$CARGO_TARGET_DIR"/debug
+	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
 test: tools c-tools ## all tests of all languages
