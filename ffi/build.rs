@@ -11,6 +11,6 @@ fn main() {
     if target("FAMILY") == "wasm" {
         // The default stack of 1 MiB costs each instance time and memory; nothing here is recursive on input.
         println!("cargo::rustc-cdylib-link-arg=-zstack-size=131072");
-        println!("cargo::rustc-cdylib-link-arg=--max-memory=4194304");
+        println!("cargo::rustc-cdylib-link-arg=--max-memory=67108864");
     }
 }

@@ -4,7 +4,6 @@ package wasm
 
 import (
 	"encoding/binary"
-	"unsafe"
 
 	"github.com/openchami/svcauth-go/internal/wasm/module"
 )
@@ -14,7 +13,6 @@ import (
 type instance struct {
 	*module.Module
 	memory *[]byte
-	view   []byte // the memory as it was when the last call began
 
 	slots    uint32 // for what calls give back, slotBytes long
 	input    uint32 // for what goes into calls
@@ -51,8 +49,8 @@ func newInstance() *instance {
 	return i
 }
 
-// reserve sees to it that the next call finds room to grow: memory that grows is copied, and the copy that is
-// left behind would not be wiped.
+// reserve sees to it that the next call finds room to grow: memory that grows is copied, and what is left behind
+// has to be wiped, which takes time.
 func (i *instance) reserve(input int) {
 	const least = 512 << 10
 	need := least + 4*input
@@ -62,24 +60,16 @@ func (i *instance) reserve(input int) {
 		clear(*i.memory)
 		*i.memory = grown
 	}
-	i.view = *i.memory
 }
 
 // tidy wipes what a call leaves behind.
 func (i *instance) tidy() {
-	if unsafe.SliceData(i.view) != unsafe.SliceData(*i.memory) {
-		clear(i.view)
-	}
-	i.view = nil
 	clear((*i.memory)[i.input : i.input+i.used])
 	i.used = 0
 }
 
 // wipe clears all memory; the instance is of no use then.
 func (i *instance) wipe() {
-	if unsafe.SliceData(i.view) != unsafe.SliceData(*i.memory) {
-		clear(i.view)
-	}
 	clear((*i.memory)[:cap(*i.memory)])
 }
 
