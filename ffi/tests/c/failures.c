@@ -74,7 +74,7 @@ static void a_refusal_reaches_those_who_wait_with_what_the_server_said(void)
     svcauth_output *output = next(client, &kind);
     CHECK(kind == SVCAUTH_OUTPUT_KIND_READ_SECRET);
     OK(svcauth_output_task(output, &task));
-    OK(svcauth_client_complete_bytes(client, task.id, (const uint8_t *)"s", 1, 0, 0, NULL));
+    OK(svcauth_client_complete_bytes(client, task.id, (const uint8_t *)"s3cr3t", 6, 0, 0, NULL));
     svcauth_output_free(output);
 
     output = next(client, &kind);
@@ -115,7 +115,7 @@ static void a_connection_that_fails_is_told_as_an_event_and_tried_again(void)
     OK(svcauth_client_token(client, 0, 0, 0, &state, &lease, NULL));
     svcauth_output *output = next(client, &kind);
     OK(svcauth_output_task(output, &task));
-    OK(svcauth_client_complete_bytes(client, task.id, (const uint8_t *)"s", 1, 0, 0, NULL));
+    OK(svcauth_client_complete_bytes(client, task.id, (const uint8_t *)"s3cr3t", 6, 0, 0, NULL));
     svcauth_output_free(output);
     output = next(client, &kind);
     OK(svcauth_output_task(output, &task));

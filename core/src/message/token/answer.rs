@@ -130,7 +130,7 @@ pub(super) fn parse(message: &TokenRequest<'_>, response: &Response) -> Result<T
         return wrong(
             Code::MalformedAnswer,
             "scope",
-            "the granted scopes are not a list of words",
+            "the granted scopes are not a list of at most 1,000 words",
         );
     };
     if refresh_token
@@ -259,6 +259,9 @@ fn seconds(value: Option<&Value>) -> Result<Option<u64>, ()> {
     }
 }
 
+/// How many scopes are kept of an answer: each takes many times the memory of its few bytes.
+const MAX_SCOPES: usize = 1000;
+
 /// The words of a text, or of an array of texts. A control character, which would end a line of a log or steer a
 /// terminal, is no part of a word.
 fn scopes(value: Option<Value>) -> Result<Option<Vec<String>>, ()> {
@@ -286,11 +289,12 @@ fn add_words(words: &mut Vec<String>, text: &str) -> Result<(), ()> {
     if text.chars().any(char::is_control) {
         return Err(());
     }
-    words.extend(
-        text.split(' ')
-            .filter(|word| !word.is_empty())
-            .map(String::from),
-    );
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if words.len() == MAX_SCOPES {
+            return Err(());
+        }
+        words.push(word.into());
+    }
     Ok(())
 }
 

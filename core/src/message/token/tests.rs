@@ -460,6 +460,18 @@ fn scopes_are_words_or_an_array_and_missing_is_not_empty() {
         some(&["read", "write", "all"])
     );
     assert_eq!(scopes(r#","scope":"a,b""#), some(&["a,b"]));
+
+    let many = |count: usize| format!(r#","scope":["{}","last"]"#, "s ".repeat(count));
+    assert_eq!(scopes(&many(999)).map(|scopes| scopes.len()), Some(1000));
+    let body = format!(
+        r#"{{"access_token":"a","token_type":"Bearer"{}}}"#,
+        many(1000)
+    );
+    let error = parse(&body).unwrap_err();
+    assert_eq!(
+        (error.code(), error.member()),
+        (Code::MalformedAnswer, Some("scope"))
+    );
 }
 
 #[test]
