@@ -26,6 +26,12 @@
 // Threads. A handle that is taken as `const` may be used by any number of threads at the same time. But for
 // the functions of svcauth_transport, nothing here waits for the network, and nothing calls back.
 //
+// Fork. A child may go on with its parent's handles, whatever the parent's other threads were doing. A client or
+// transport then has the access tokens, which it serves on, and nothing else of its parent's: what can be used
+// once it takes from the store, under the store's lock. It makes requests, threads and counters of its own. Tasks
+// that were handed out before are the parent's: a child does not do them, and its answers to them are ignored.
+// Nothing of this library is called in a child of vfork, or of clone without fork.
+//
 // Time. Every time is in milliseconds. mono_ms is a clock that never goes back, from any fixed point, and the
 // same one in all calls; wall_ms is the time since 1970-01-01T00:00:00Z.
 //
@@ -1404,7 +1410,8 @@ svcauth_result svcauth_transport_free(svcauth_transport *transport);
 
 #if defined(SVCAUTH_TRANSPORT)
 // Ends a transport: its threads end, those who wait are answered `SVCAUTH_RESULT_CLOSED`, and so is everybody
-// who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most.
+// who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most; where a token that
+// can be used once is on its way, for the answer too, `timeouts.request_s` more.
 //
 // A process that ends without it may leave its lock in the store, and others wait until they see that it is
 // dead.

@@ -3,6 +3,7 @@
 use crate::{
     call::{Decision, RejectionKind, Replay, Replay_Layout},
     error::{Error, Failure},
+    fork::{self, OfProcess},
     guard::{guard, out, text},
     handle::{hand_out, object, release},
     lease::Lease,
@@ -11,17 +12,22 @@ use crate::{
     text::Text,
     ResultCode,
 };
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use safer_ffi::derive_ReprC;
 #[cfg(test)]
 use safer_ffi::ffi_export;
 use std::{
     ffi::c_char,
-    ptr,
-    sync::{Arc, Mutex, MutexGuard},
+    process, ptr,
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard,
+    },
 };
 use svcauth_core::{
-    client::{self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId},
+    client::{
+        self as core, Calls, Capabilities, LeaseId, Rejection, State, Subject, TargetId, TaskId,
+    },
     wire::json::to_json,
     Config, Now, Secret,
 };
@@ -52,13 +58,25 @@ pub struct Client {
     inner: ArcSwap<Inner>,
 }
 
-/// What a client is in one process.
+/// What a client is in one process. All but the core is there for a forked child too.
 #[derive(Debug)]
 struct Inner {
-    core: Mutex<core::Client>,
+    core: OfProcess<Mutex<core::Client>>,
     /// Beside the lock, so that decisions about calls do not wait for it.
     calls: ArcSwap<Calls>,
+    /// The service's own lease for each target, as it was announced.
+    leases: Box<[ArcSwapOption<core::Lease>]>,
+    /// The time that the program told last.
+    told: [AtomicU64; 2],
+    config: Arc<Config>,
+    capabilities: Capabilities,
+    seed: u64,
 }
+
+/// A task's number is the core's own, behind that of the process: a child does not take the answer to a task of
+/// its parent's for one of its own.
+const TASK_BITS: u32 = 48;
+const TASK: u64 = (1 << TASK_BITS) - 1;
 
 /// What `svcauth_client_token` answers.
 #[derive_ReprC(rename = "svcauth_token_state")]
@@ -142,12 +160,9 @@ pub unsafe extern "C" fn svcauth_client_new(
         let capabilities = capabilities_of(capabilities)?;
         let json = crate::guard::bytes(config_json, config_len, "config_json")?;
         let now = Now { mono_ms, wall_ms };
-        let core = core::Client::new(Config::from_json(json)?, capabilities, seed, now)?;
-        let inner = Arc::new(Inner {
-            calls: ArcSwap::new(core.calls()),
-            core: Mutex::new(core),
-        });
-        let inner = ArcSwap::new(inner);
+        fork::watch();
+        let inner = Inner::new(Config::from_json(json)?, capabilities, seed, now)?;
+        let inner = ArcSwap::from_pointee(inner);
         hand_out(Client { inner }, client)
     })
 }
@@ -259,7 +274,7 @@ pub unsafe extern "C" fn svcauth_client_reject(
         let id = LeaseId::from_u64(lease_id);
         let now = Now { mono_ms, wall_ms };
         let replay: Replay = raw(replay, "replay")?;
-        let rejection = client.run(|core| {
+        let rejection = client.run_at(now, |core| {
             let target = target_of(core, target)?;
             Ok(match replay {
                 Replay::Possible => core.reject(target, subject, id, now),
@@ -297,7 +312,7 @@ pub unsafe extern "C" fn svcauth_client_register(
         let client = object(client, "client")?;
         let state = out(state, "state")?;
         let now = Now { mono_ms, wall_ms };
-        match client.run(|core| Ok(core.register(now)))? {
+        match client.run_at(now, |core| Ok(core.register(now)))? {
             core::RegistrationState::Registered => state.write(RegistrationState::Registered),
             core::RegistrationState::Failed { error, retry_at_ms } => {
                 return Err(Failure::failed_until(error, retry_at_ms));
@@ -385,7 +400,7 @@ pub unsafe extern "C" fn svcauth_client_secrets_changed(
 ) -> ResultCode {
     guard(error, || {
         let now = Now { mono_ms, wall_ms };
-        object(client, "client")?.run(|core| {
+        object(client, "client")?.run_at(now, |core| {
             core.secrets_changed(now);
             Ok(())
         })
@@ -410,13 +425,14 @@ pub unsafe extern "C" fn svcauth_client_poll(
         let client = object(client, "client")?;
         let output = out(output, "output")?;
         let idle_until = out(idle_until_ms, "idle_until_ms")?;
-        match client.poll(Now { mono_ms, wall_ms })? {
+        let (next, made_after) = client.poll(Now { mono_ms, wall_ms })?;
+        match next {
             core::Output::Idle { until } => {
                 output.write(ptr::null_mut());
                 idle_until.write(until.unwrap_or(u64::MAX));
             }
             next => {
-                hand_out(Output::new(next), output)?;
+                hand_out(Output::new(next, made_after), output)?;
                 idle_until.write(0);
             }
         }
@@ -472,8 +488,15 @@ impl Stats {
 
 impl Client {
     /// What this client is in this process.
-    fn inner(&self) -> Guard<Arc<Inner>> {
-        self.inner.load()
+    fn inner(&self, now: Option<Now>) -> Result<Guard<Arc<Inner>>, Failure> {
+        let inner = self.inner.load();
+        if inner.core.is_ours() {
+            return Ok(inner);
+        }
+        let ours = Arc::new(inner.after_fork(now)?);
+        // Another thread of this process may have been faster.
+        self.inner.compare_and_swap(&inner, ours);
+        Ok(self.inner.load())
     }
 
     /// Runs `body` under the lock. A panic in it poisons the lock, and so the client.
@@ -481,26 +504,62 @@ impl Client {
         &self,
         body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.inner().run(body)
+        self.inner(None)?.run(body)
+    }
+
+    /// [`Client::run`], where the program has told the time.
+    pub(crate) fn run_at<T>(
+        &self,
+        now: Now,
+        body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let inner = self.inner(Some(now))?;
+        inner.run(|core| {
+            inner.told[0].store(now.mono_ms, Relaxed);
+            inner.told[1].store(now.wall_ms, Relaxed);
+            body(core)
+        })
+    }
+
+    /// Takes the outcome of a task with the number that its output gave it.
+    pub(crate) fn complete(
+        &self,
+        task: u64,
+        outcome: core::Outcome,
+        now: Now,
+    ) -> Result<(), Failure> {
+        let inner = self.inner(Some(now))?;
+        let id = TaskId(match task >> TASK_BITS {
+            of if of == inner.number() => task & TASK,
+            // It is of the process that this one was forked from.
+            _ => u64::MAX,
+        });
+        self.run_at(now, |core| {
+            core.complete(id, outcome, now);
+            Ok(())
+        })
     }
 
     /// The rules for calls as they are now.
     pub(crate) fn calls(&self) -> Result<Arc<Calls>, Failure> {
-        let inner = self.inner();
+        let inner = self.inner(None)?;
         if inner.core.is_poisoned() {
             return Err(poisoned());
         }
         Ok(inner.calls.load_full())
     }
 
-    fn poll(&self, now: Now) -> Result<core::Output, Failure> {
-        let inner = self.inner();
-        inner.run(|core| {
+    /// The next output, and what comes before the number of its task.
+    fn poll(&self, now: Now) -> Result<(core::Output, u64), Failure> {
+        let inner = self.inner(Some(now))?;
+        self.run_at(now, |core| {
             let output = core.poll(now);
-            if matches!(output, core::Output::CallsChanged) {
-                inner.calls.store(core.calls());
+            match &output {
+                core::Output::CallsChanged => inner.calls.store(core.calls()),
+                core::Output::Lease(change) => inner.note(change),
+                _ => {}
             }
-            Ok(output)
+            Ok((output, inner.number() << TASK_BITS))
         })
     }
 
@@ -513,7 +572,7 @@ impl Client {
         lease: *mut *mut Lease,
     ) -> Result<(), Failure> {
         let (out_state, out_lease) = (out(state, "state")?, out(lease, "lease")?);
-        let answer = self.run(|core| {
+        let answer = self.run_at(now, |core| {
             let target = target_of(core, target)?;
             Ok(core.token(target, subject, now))
         })?;
@@ -531,6 +590,61 @@ impl Client {
 }
 
 impl Inner {
+    fn new(
+        config: Config,
+        capabilities: Capabilities,
+        seed: u64,
+        now: Now,
+    ) -> Result<Inner, Failure> {
+        let core = core::Client::new(config, capabilities, seed, now)?;
+        Ok(Inner {
+            calls: ArcSwap::new(core.calls()),
+            leases: core.targets().map(|_| ArcSwapOption::empty()).collect(),
+            told: [AtomicU64::new(now.mono_ms), AtomicU64::new(now.wall_ms)],
+            config: Arc::clone(core.config()),
+            core: OfProcess::new(Mutex::new(core)),
+            capabilities,
+            seed,
+        })
+    }
+
+    /// What a forked child has instead. It knows the access tokens and nothing else: what can be used once is
+    /// in the store, and taken from there under its lock.
+    fn after_fork(&self, now: Option<Now>) -> Result<Inner, Failure> {
+        let [mono_ms, wall_ms] = [0, 1].map(|clock| self.told[clock].load(Relaxed));
+        let now = now.unwrap_or(Now { mono_ms, wall_ms });
+        // Refreshes of parent and children are spread by it.
+        let seed = self.seed.wrapping_add(u64::from(process::id()));
+        let inner = Inner::new(Config::clone(&self.config), self.capabilities, seed, now)?;
+        inner.run(|core| {
+            for (target, lease) in core.targets().zip(&self.leases) {
+                if let Some(lease) = lease.load_full() {
+                    core.adopt(target, &lease.record(now), core::RecordClock::Same, now);
+                    inner.leases[target.index()].store(Some(lease));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(inner)
+    }
+
+    /// Which of the processes this is, as the first part of the numbers of its tasks.
+    fn number(&self) -> u64 {
+        self.core.made_after() & (u64::MAX >> TASK_BITS)
+    }
+
+    fn note(&self, change: &core::LeaseChange) {
+        let lease = self.leases.get(change.target.index());
+        let (Some(lease), None) = (lease, change.subject) else {
+            return;
+        };
+        match &change.state {
+            core::LeaseState::Ready(ready) => lease.store(Some(Arc::new(ready.clone()))),
+            core::LeaseState::Failed { .. } => {}
+            _ => lease.store(None),
+        }
+    }
+
     fn run<T>(
         &self,
         body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,

@@ -13,7 +13,7 @@ use safer_ffi::derive_ReprC;
 use safer_ffi::ffi_export;
 use std::ffi::c_char;
 use svcauth_core::{
-    client::{self as core, Outcome, TaskId},
+    client::{self as core, Outcome},
     wire::Response,
     Now,
 };
@@ -224,14 +224,5 @@ pub(crate) fn status_of(status: u32) -> Result<u16, Failure> {
     match u16::try_from(status) {
         Ok(status @ 100..=999) => Ok(status),
         _ => Err(Failure::invalid_value("status")),
-    }
-}
-
-impl Client {
-    fn complete(&self, task: u64, outcome: Outcome, now: Now) -> Result<(), Failure> {
-        self.run(|core| {
-            core.complete(TaskId(task), outcome, now);
-            Ok(())
-        })
     }
 }

@@ -221,6 +221,11 @@ impl Failure {
         )
     }
 
+    #[cfg(feature = "transport")]
+    pub(crate) fn closed() -> Failure {
+        CoreError::new(Code::Closed, "the transport was closed; open another one").into()
+    }
+
     pub(crate) fn out_of_range() -> Failure {
         Failure::here(
             ResultCode::OutOfRange,

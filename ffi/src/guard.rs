@@ -100,7 +100,7 @@ fn check_address(address: usize, align: usize, name: &'static str) -> Result<(),
     if address == 0 {
         return Err(Failure::null_pointer(name));
     }
-    if address % align != 0 {
+    if !address.is_multiple_of(align) {
         return Err(Failure::invalid_value(name));
     }
     Ok(())

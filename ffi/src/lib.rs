@@ -19,6 +19,7 @@ pub mod complete;
 pub mod error;
 pub mod exchange;
 mod fields;
+mod fork;
 mod guard;
 mod handle;
 #[cfg(test)]

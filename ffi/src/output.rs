@@ -29,6 +29,8 @@ use svcauth_core::{
 #[derive(Debug)]
 pub struct Output {
     inner: core::Output,
+    /// What the number of its task begins with.
+    number: u64,
     /// The event as JSON, or the request's header fields as a block.
     made: Secret,
 }
@@ -268,7 +270,7 @@ impl EventLevel {
 }
 
 impl Output {
-    pub(crate) fn new(inner: core::Output) -> Output {
+    pub(crate) fn new(inner: core::Output, number: u64) -> Output {
         let made = match &inner {
             core::Output::Event(event) => to_json(event).into(),
             core::Output::Task(task) => match &task.kind {
@@ -277,7 +279,16 @@ impl Output {
             },
             _ => Secret::default(),
         };
-        Output { inner, made }
+        Output {
+            inner,
+            number,
+            made,
+        }
+    }
+
+    /// The number of its task, for the program.
+    pub(crate) fn number_of(&self, task: &Task) -> u64 {
+        self.number | task.id.0
     }
 
     pub(crate) fn task(&self) -> Result<&Task, Failure> {

@@ -5,7 +5,7 @@ mod unwinding {
     use std::{
         cell::{Cell, RefCell},
         panic::{self, AssertUnwindSafe},
-        sync::Once,
+        sync::atomic::{AtomicBool, Ordering::SeqCst},
     };
 
     thread_local! {
@@ -22,8 +22,10 @@ mod unwinding {
 
     /// Apart from [`catch`], which is made for each function of the library: what catches a panic is not small.
     fn run(body: &mut dyn FnMut()) -> Result<(), String> {
-        static HOOK: Once = Once::new();
-        HOOK.call_once(|| {
+        static HOOKED: AtomicBool = AtomicBool::new(false);
+        // Without a lock, which a forked child might find locked. Who comes second goes on: a panic in these
+        // moments is told to the hook that was there before.
+        if !HOOKED.swap(true, SeqCst) {
             let others = panic::take_hook();
             panic::set_hook(Box::new(move |panic| {
                 if GUARDED.get() {
@@ -33,7 +35,7 @@ mod unwinding {
                     others(panic);
                 }
             }));
-        });
+        }
         // A callback may call back.
         let before = GUARDED.replace(true);
         let ended = panic::catch_unwind(AssertUnwindSafe(body));

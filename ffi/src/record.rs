@@ -86,7 +86,7 @@ pub unsafe extern "C" fn svcauth_client_adopt(
         let out = out(what, "what")?;
         let record = core::LeaseRecord::from_json(record)?;
         let now = Now { mono_ms, wall_ms };
-        let adopted = client.run(|core| {
+        let adopted = client.run_at(now, |core| {
             let target = target_of(core, target)?;
             Ok(core.adopt(target, &record, clock, now))
         })?;

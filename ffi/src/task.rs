@@ -96,7 +96,7 @@ pub unsafe extern "C" fn svcauth_output_task(
         let output = object(output, "output")?;
         let task = output.task()?;
         out(info, "info")?.write(TaskInfo {
-            id: task.id.0,
+            id: output.number_of(task),
             deadline_ms: task.deadline_ms,
         });
         Ok(())

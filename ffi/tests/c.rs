@@ -49,9 +49,77 @@ fn a_c_program_sends_single_messages_by_itself() {
 #[cfg(feature = "transport")]
 #[test]
 fn a_c_program_lets_the_library_send() {
-    let lab = lab();
+    let lab = lab(LabConfig::default());
     let config = file("transport.json", &document(&lab));
     run("transport", [&*config, &lab.admin_url(), &lab.smd_url()]);
+}
+
+#[test]
+fn children_of_a_fork_go_on_with_a_client() {
+    run("fork", []);
+}
+
+#[cfg(feature = "transport")]
+#[test]
+fn children_of_a_fork_go_on_with_a_transport() {
+    let lab = lab(LabConfig {
+        ttl: 36000,
+        ..LabConfig::default()
+    });
+    let config = file("fork_transport.json", &document(&lab));
+    run(
+        "fork_transport",
+        [&*config, &lab.admin_url(), &lab.smd_url()],
+    );
+}
+
+#[cfg(feature = "transport")]
+#[test]
+fn a_process_and_its_children_spend_no_one_use_token_twice() {
+    let lab = lab(LabConfig {
+        ttl: 2,
+        ..LabConfig::default()
+    });
+    let bootstrap = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bootstrap");
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fork_store-state.json");
+    fs::write(&bootstrap, lab.bootstrap_token("bss", &["read"])).unwrap();
+    let _ = fs::remove_file(&store);
+    let config = file(
+        "fork_store.json",
+        &serde_json::json!({
+            "endpoints": { "token": format!("{}/oauth/token", lab.tokensmith_url()) },
+            "client": { "auth": "none" },
+            "targets": { "smd": {
+                "urls": [format!("{}/hsm/v2", lab.smd_url())],
+                "grant": {
+                    "type": "token_exchange",
+                    "subject_token": { "file": bootstrap },
+                    "subject_token_type": "urn:openchami:params:oauth:token-type:bootstrap-token",
+                },
+            } },
+            "store": { "file": store },
+            "proxy": "none",
+        }),
+    );
+    run("fork_store", [&*config]);
+
+    let stats = lab.stats();
+    let count = |grant: &str| -> u64 {
+        let rows = stats.token_requests.iter();
+        rows.filter(|row| row.grant.contains(grant))
+            .map(|row| row.count)
+            .sum()
+    };
+    let (exchanged, refreshed) = (count("token-exchange"), count("refresh_token"));
+    assert_eq!(
+        (exchanged, stats.refresh_reuse),
+        (1, 0),
+        "{:?}",
+        stats.token_requests
+    );
+    assert!(refreshed >= 3, "{refreshed}");
+    let state: serde_json::Value = serde_json::from_slice(&fs::read(store).unwrap()).unwrap();
+    assert_eq!(state["locks"], serde_json::json!({}));
 }
 
 #[cfg(feature = "transport")]
@@ -150,8 +218,8 @@ fn the_header_is_c11_and_cpp17() {
 
 /// A lab with the client `bss`.
 #[cfg(feature = "transport")]
-fn lab() -> Lab {
-    let lab = Lab::start(LabConfig::default());
+fn lab(config: LabConfig) -> Lab {
+    let lab = Lab::start(config);
     lab.add_client("bss", "planted-client-secret", "read");
     lab
 }

@@ -7,7 +7,7 @@ use crate::{
     host::{Clock, Host, secrets::SecretFunction},
     shared::Shared,
 };
-use std::{fmt, fs::File, io::Read, path::Path, sync::Arc};
+use std::{fmt, fs::File, io::Read, path::Path, process, sync::Arc};
 use svcauth_core::{Client as Core, Code, Config, Error, Event, Secret};
 use ureq::{config::ConfigBuilder, typestate::AgentScope};
 
@@ -21,11 +21,11 @@ use ureq::{config::ConfigBuilder, typestate::AgentScope};
 ///     .open("svcauth.json")?;
 /// # Ok::<(), svcauth::Error>(())
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Builder {
     secrets: Option<SecretFunction>,
     listener: Option<Listener>,
-    agent: Option<agent::Change>,
+    agent: Option<Arc<agent::Change>>,
     seed: Option<u64>,
 }
 
@@ -45,16 +45,16 @@ impl Builder {
 
     /// A function that hears every [`Event`], one after the other, besides `tracing`.
     pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Builder {
-        self.listener = Some(Box::new(listener));
+        self.listener = Some(Arc::new(listener));
         self
     }
 
     /// Changes settings of the [agent](Client::agent): time limits, middleware, user agent.
     pub fn agent(
         mut self,
-        change: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> + 'static,
+        change: impl Fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> + Send + Sync + 'static,
     ) -> Builder {
-        self.agent = Some(Box::new(change));
+        self.agent = Some(Arc::new(change));
         self
     }
 
@@ -77,9 +77,12 @@ impl Builder {
     /// # Errors
     /// As [`Client::open`].
     pub fn build(self, config: Config) -> Result<Client, Error> {
-        let clock = Clock::start();
-        let host = Host::new(&config, self.secrets)?;
-        let settings = agent::Settings::new(&config, &host, self.agent);
+        let host = Host::new(&config, self.secrets.clone())?;
+        self.finish(config, host, Clock::start())
+    }
+
+    pub(crate) fn finish(self, config: Config, host: Host, clock: Clock) -> Result<Client, Error> {
+        let settings = agent::Settings::new(&config, &host, self.agent.as_deref());
         let seed = match self.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| {
@@ -90,8 +93,18 @@ impl Builder {
             })?,
         };
         let core = Core::new(config, host.capabilities(), seed, clock.now())?;
-        let shared = Shared::new(core, host, Events::new(self.listener), clock);
-        Ok(Client::from_parts(Arc::new(shared), settings))
+        let events = Events::new(self.listener.clone());
+        let shared = Arc::new(Shared::new(core, host, events, clock));
+        Ok(Client::from_parts(shared, self, settings))
+    }
+
+    /// For a client of a forked process: a seed that is given is another one there.
+    pub(crate) fn in_child(&self) -> Builder {
+        let mut builder = self.clone();
+        builder.seed = self
+            .seed
+            .map(|seed| seed.wrapping_add(u64::from(process::id())));
+        builder
     }
 }
 

@@ -63,6 +63,11 @@ impl Cell {
         Lease::borrow(self.held.load(), |held| Instant::now() < held.ask_at)
     }
 
+    /// The lease, whether or not it can be handed out.
+    pub(crate) fn lease(&self) -> Option<svcauth_core::client::Lease> {
+        self.held.load().lease.clone()
+    }
+
     pub(crate) fn set(&self, held: Option<Arc<Held>>) {
         self.held
             .store(held.unwrap_or_else(|| Arc::clone(&self.empty)));

@@ -33,6 +33,8 @@ pub struct Client {
 /// Keeps the client alive; the threads do not.
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
+    /// What it was made with.
+    pub(crate) builder: Builder,
 }
 
 impl Drop for Handle {
@@ -66,8 +68,12 @@ impl Client {
         Builder::default()
     }
 
-    pub(crate) fn from_parts(shared: Arc<Shared>, settings: agent::Settings) -> Client {
-        let handle = Arc::new(Handle { shared });
+    pub(crate) fn from_parts(
+        shared: Arc<Shared>,
+        builder: Builder,
+        settings: agent::Settings,
+    ) -> Client {
+        let handle = Arc::new(Handle { shared, builder });
         let agent = agent::new(&handle, settings);
         Client { handle, agent }
     }
@@ -170,7 +176,8 @@ impl Client {
     }
 
     /// Ends the client: its threads end, those who wait are told [`Code::Closed`], and so is everybody who
-    /// asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most.
+    /// asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most; where a token that
+    /// can be used once is on its way, for the answer too, `timeouts.request_s` more.
     ///
     /// Dropping the last handle does the same. A program that leaves through [`std::process::exit`] drops
     /// nothing: it closes first, or other processes wait for the lock that it may have in the store.

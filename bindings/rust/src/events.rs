@@ -5,13 +5,13 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
 };
 use svcauth_core::{Event, Level};
 
-pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Events wait here until a worker tells them, one after the other: a slow listener holds up no caller.
 pub(crate) struct Events {

@@ -9,6 +9,7 @@ mod cell;
 mod client;
 mod driver;
 mod events;
+mod fork;
 mod health;
 pub mod host;
 mod lease;

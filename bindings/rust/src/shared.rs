@@ -26,8 +26,8 @@ use std::{
 use svcauth_core::{
     Client as Core, Code, Config, Error, Event, Now,
     client::{
-        Calls, LeaseChange, LeaseId, LeaseState, Outcome, Output, Rejection, State, Subject,
-        SubjectId, TargetId, Task, TaskKind,
+        Calls, LeaseChange, LeaseId, LeaseState, Outcome, Output, Rejection, State, StoreOperation,
+        Subject, SubjectId, TargetId, Task, TaskKind,
     },
 };
 
@@ -42,18 +42,27 @@ pub(crate) struct Shared {
     /// How often a caller had to wait.
     pub(crate) waited: AtomicU64,
     core: Mutex<Core>,
-    host: Host,
+    pub(crate) host: Host,
     names: Names,
     /// Each target with the service's own token for it, in the order of their names.
     targets: Vec<(Box<str>, TargetId, Arc<Cell>)>,
     users: Mutex<HashMap<(TargetId, SubjectId), Arc<Cell>>>,
     /// Why the last attempt failed, by the target's name.
     failures: Mutex<HashMap<String, Error>>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     closed: AtomicBool,
-    /// How many operations on the store are under way.
-    storing: Mutex<usize>,
-    stored: Condvar,
+    saving: Mutex<Saving>,
+    saved: Condvar,
+}
+
+/// What is on its way into the store.
+#[derive(Default)]
+struct Saving {
+    /// How many operations are under way.
+    operations: usize,
+    /// The locks that this client has: between two operations, a request may be under way whose answer cannot
+    /// be had again.
+    locks: Vec<u64>,
 }
 
 /// An operation on the store that is under way as long as this lives.
@@ -61,15 +70,15 @@ struct Storing(Arc<Shared>);
 
 impl Storing {
     fn new(shared: &Arc<Shared>) -> Storing {
-        *lock(&shared.storing) += 1;
+        lock(&shared.saving).operations += 1;
         Storing(Arc::clone(shared))
     }
 }
 
 impl Drop for Storing {
     fn drop(&mut self) {
-        *lock(&self.0.storing) -= 1;
-        self.0.stored.notify_all();
+        lock(&self.0.saving).operations -= 1;
+        self.0.saved.notify_all();
     }
 }
 
@@ -94,8 +103,8 @@ impl Shared {
             failures: Mutex::default(),
             clock,
             closed: AtomicBool::new(false),
-            storing: Mutex::default(),
-            stored: Condvar::new(),
+            saving: Mutex::default(),
+            saved: Condvar::new(),
             core: Mutex::new(core),
             config,
         }
@@ -119,6 +128,12 @@ impl Shared {
 
     pub(crate) fn target_ids(&self) -> impl ExactSizeIterator<Item = TargetId> {
         self.targets.iter().map(|(_, id, _)| *id)
+    }
+
+    /// The service's own tokens that are at hand. Takes no lock.
+    pub(crate) fn leases(&self) -> Vec<(TargetId, svcauth_core::client::Lease)> {
+        let held = |(_, id, cell): &(_, TargetId, Arc<Cell>)| Some((*id, cell.lease()?));
+        self.targets.iter().filter_map(held).collect()
     }
 
     /// Does a task of the program's own.
@@ -289,19 +304,36 @@ impl Shared {
             cell.set(None);
             cell.wake(&Answer::Closed);
         }
-        self.finish_storing();
+        self.finish_saving();
         self.events.emit();
     }
 
-    /// Waits until nothing is being saved. A process that ended with its lock in the store would keep others
+    /// Waits until nothing is being saved, nor a request under way that the store's lock was taken for: its answer
+    /// may be a token that nobody gets a second time. A process that ended with its lock in the store would keep others
     /// waiting until that ends by itself.
-    fn finish_storing(&self) {
+    fn finish_saving(&self) {
         // Whoever was given the last token may be here before its turn has started what follows.
         self.look(|_| ());
-        let until = deadline(Duration::from_millis(self.config.timeouts.store_ms));
-        let mut storing = lock(&self.storing);
-        while let (true, Some(time)) = (*storing > 0, left(until)) {
-            storing = wait_for(&self.stored, storing, time);
+        let timeouts = &self.config.timeouts;
+        let mut saving = lock(&self.saving);
+        let request_ms = match saving.locks.is_empty() {
+            true => 0,
+            false => timeouts.request_ms.saturating_add(timeouts.store_ms),
+        };
+        let time = timeouts.store_ms.saturating_add(request_ms);
+        let until = deadline(Duration::from_millis(time));
+        let done = |saving: &Saving| saving.operations == 0 && saving.locks.is_empty();
+        while let (false, Some(time)) = (done(&saving), left(until)) {
+            saving = wait_for(&self.saved, saving, time);
+        }
+    }
+
+    /// Notes which locks this client has in the store.
+    fn note_lock(&self, unlocked: Option<u64>, outcome: Option<&Outcome>) {
+        let mut saving = lock(&self.saving);
+        saving.locks.retain(|fence| Some(*fence) != unlocked);
+        if let Some(Outcome::Locked { fence }) = outcome {
+            saving.locks.push(*fence);
         }
     }
 
@@ -404,12 +436,22 @@ impl Shared {
         let job = move || {
             // Ends after the turn that may start the next operation.
             let _storing = storing;
+            let unlocked = match &kind {
+                TaskKind::Store {
+                    operation: StoreOperation::Unlock { fence },
+                    ..
+                } => Some(*fence),
+                _ => None,
+            };
             // Past its deadline nobody awaits the answer.
             if shared.mono_ms() < deadline_ms {
                 let panicked = Host::failed(&kind, "the function for it panicked");
                 let outcome = catch_unwind(AssertUnwindSafe(|| shared.host.perform(kind)))
                     .unwrap_or(panicked);
+                shared.note_lock(unlocked, Some(&outcome));
                 shared.turn(|core, now| core.complete(id, outcome, now));
+            } else {
+                shared.note_lock(unlocked, None);
             }
         };
         if !self.workers.submit(Box::new(job)) {

@@ -8,6 +8,7 @@ use crate::{
     client::Stats,
     error::{Error, Failure},
     exchange::Exchange,
+    fork::{self, OfProcess},
     guard::{bytes, guard, out, text},
     handle::{hand_out, object, release},
     lease::Lease,
@@ -23,7 +24,10 @@ use serde_json::{json, Map, Value};
 use std::{
     ffi::c_char,
     path::Path,
-    sync::Arc,
+    sync::{
+        atomic::{AtomicBool, Ordering::SeqCst},
+        Arc,
+    },
     time::{Duration, UNIX_EPOCH},
 };
 use svcauth_core::{
@@ -50,14 +54,15 @@ pub const WAIT_AS_CONFIGURED: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Transport {
     here: ArcSwap<Here>,
+    closed: AtomicBool,
 }
 
 /// What a transport is in one process.
 #[derive(Debug)]
 struct Here {
-    client: Client,
+    client: OfProcess<Client>,
     /// By their numbers.
-    targets: Box<[Target]>,
+    targets: OfProcess<Box<[Target]>>,
 }
 
 /// Counters since the transport was made. Frozen: a later version adds functions, not members.
@@ -135,7 +140,8 @@ pub unsafe extern "C" fn svcauth_transport_free(transport: *mut Transport) -> Re
 }
 
 /// Ends a transport: its threads end, those who wait are answered `SVCAUTH_RESULT_CLOSED`, and so is everybody
-/// who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most.
+/// who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most; where a token that
+/// can be used once is on its way, for the answer too, `timeouts.request_s` more.
 ///
 /// A process that ends without it may leave its lock in the store, and others wait until they see that it is
 /// dead.
@@ -165,7 +171,7 @@ pub unsafe extern "C" fn svcauth_transport_target(
         let transport = object(transport, "transport")?;
         let name = text(name, name_len, "name")?;
         let number = out(target, "target")?;
-        let here = transport.here();
+        let here = transport.here()?;
         let is_it = |target: &Target| target.name() == name;
         let found = here.targets.iter().position(is_it);
         let found = found.and_then(|place| u32::try_from(place).ok());
@@ -188,7 +194,7 @@ pub unsafe extern "C" fn svcauth_transport_lease(
     guard(error, || {
         let transport = object(transport, "transport")?;
         let out = out(lease, "lease")?;
-        let here = transport.here();
+        let here = transport.here()?;
         let lease = here.target(target)?.lease_within(here.time(wait_ms))?;
         Lease::hand_out(lease.core(), out)
     })
@@ -220,7 +226,7 @@ pub unsafe extern "C" fn svcauth_transport_decide(
             redirected_from: (redirected_from, redirected_from_len),
         }
         .read()?;
-        let (calls, decided) = transport.here().client.decide(&call)?;
+        let (calls, decided) = transport.here()?.client.decide(&call)?;
         hand_out(Decision::of(decided, &call, &calls)?, decision)
     })
 }
@@ -241,7 +247,7 @@ pub unsafe extern "C" fn svcauth_transport_lease_for(
         let decision = object(decision, "decision")?;
         let out = out(lease, "lease")?;
         let (target, subject) = decision.lease()?;
-        let here = transport.here();
+        let here = transport.here()?;
         let lease = here.target(target)?.lease_of(subject, here.time(wait_ms))?;
         Lease::hand_out(lease.core(), out)
     })
@@ -299,7 +305,7 @@ pub unsafe extern "C" fn svcauth_transport_reject(
         let replay: Replay = raw(replay, "replay")?;
         let (target, subject) = decision.lease()?;
         let id = LeaseId::from_u64(lease_id);
-        let here = transport.here();
+        let here = transport.here()?;
         let target = here.target(target)?;
         let lease = match replay {
             Replay::Possible => target.reject_of(subject, id, here.time(wait_ms)),
@@ -328,7 +334,7 @@ pub unsafe extern "C" fn svcauth_transport_ready(
 ) -> ResultCode {
     guard(error, || {
         let transport = object(transport, "transport")?;
-        let here = transport.here();
+        let here = transport.here()?;
         Ok(here.client.ready(here.time(wait_ms))?)
     })
 }
@@ -349,7 +355,7 @@ pub unsafe extern "C" fn svcauth_transport_health(
     guard(error, || {
         let transport = object(transport, "transport")?;
         let out = out(json, "json")?;
-        let health = transport.here().client.health();
+        let health = transport.here()?.client.health();
         let targets = health.targets.iter();
         let targets: Map<String, Value> = targets
             .map(|target| (target.name.clone(), described(target)))
@@ -370,7 +376,7 @@ pub unsafe extern "C" fn svcauth_transport_stats(
     guard(error, || {
         let transport = object(transport, "transport")?;
         let out = out(counters, "counters")?;
-        let stats = transport.here().client.stats();
+        let stats = transport.here()?.client.stats();
         out.write(TransportCounters {
             client: Stats::of(&stats.core),
             asked: stats.asked,
@@ -391,7 +397,7 @@ pub unsafe extern "C" fn svcauth_transport_secrets_changed(
 ) -> ResultCode {
     guard(error, || {
         object(transport, "transport")?
-            .here()
+            .here()?
             .client
             .secrets_changed();
         Ok(())
@@ -413,7 +419,7 @@ pub unsafe extern "C" fn svcauth_transport_exchange(
         let transport = object(transport, "transport")?;
         let exchange = object(exchange, "exchange")?;
         let out = out(answer, "answer")?;
-        let answer: Secret = transport.here().client.exchange(exchange.message())?;
+        let answer: Secret = transport.here()?.client.exchange(exchange.message())?;
         Text::hand_out(answer, out)
     })
 }
@@ -435,27 +441,51 @@ impl Transport {
             let asked = Arc::clone(&callbacks);
             builder = builder.secrets(move |name| Ok(asked.secret(name)?));
         }
-        let here = ArcSwap::from_pointee(Here::new(build(builder)?));
-        hand_out(Transport { here }, out)?;
+        fork::watch();
+        let transport = Transport {
+            here: ArcSwap::from_pointee(Here::new(build(builder)?)),
+            closed: AtomicBool::new(false),
+        };
+        hand_out(transport, out)?;
         callbacks.use_from_now_on();
         Ok(())
     }
 
     /// What this transport is in this process.
-    fn here(&self) -> Guard<Arc<Here>> {
-        self.here.load()
+    fn here(&self) -> Result<Guard<Arc<Here>>, Failure> {
+        let here = self.here.load();
+        if here.client.is_ours() {
+            return Ok(here);
+        }
+        self.after_fork(&here)
     }
 
+    #[cold]
+    fn after_fork(&self, parents: &Arc<Here>) -> Result<Guard<Arc<Here>>, Failure> {
+        if self.closed.load(SeqCst) {
+            return Err(Failure::closed());
+        }
+        let ours = Arc::new(Here::new(parents.client.after_fork()?));
+        // Another thread of this process may have been faster: then this one is dropped, which closes it.
+        self.here.compare_and_swap(parents, ours);
+        Ok(self.here.load())
+    }
+
+    /// What a parent has open is its own: a child has nothing to close before it has used it.
     fn close(&self) {
-        self.here().client.close();
+        self.closed.store(true, SeqCst);
+        let here = self.here.load();
+        if here.client.is_ours() {
+            here.client.close();
+        }
     }
 }
 
 impl Here {
     fn new(client: Client) -> Here {
         Here {
-            targets: client.targets().collect(),
-            client,
+            targets: OfProcess::new(client.targets().collect()),
+            client: OfProcess::new(client),
         }
     }
 

@@ -80,13 +80,14 @@ pub fn error_of(error: &ureq::Error) -> Option<&Error> {
 }
 
 /// How the program changes the agent's settings.
-pub(crate) type Change = Box<dyn FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>>;
+pub(crate) type Change =
+    dyn Fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> + Send + Sync;
 
 /// The agent's settings, before the middleware, and the proxies for the two schemes.
 pub(crate) struct Settings(ConfigBuilder<AgentScope>, Proxies);
 
 impl Settings {
-    pub(crate) fn new(config: &Config, host: &Host, change: Option<Change>) -> Settings {
+    pub(crate) fn new(config: &Config, host: &Host, change: Option<&Change>) -> Settings {
         /// Nothing lasts for ever.
         const SILENCE: Duration = Duration::from_secs(60);
         let transport = host.transport();

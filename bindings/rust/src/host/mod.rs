@@ -50,6 +50,16 @@ impl Host {
         })
     }
 
+    /// The host of a forked process. Nothing is read anew, and no lock of this one is taken.
+    pub(crate) fn after_fork(&self, config: &Config) -> Host {
+        Host {
+            transport: self.transport.after_fork(config),
+            secrets: self.secrets.after_fork(),
+            store: self.store.as_ref().map(FileStore::after_fork),
+            store_time: self.store_time,
+        }
+    }
+
     /// What requests to the authorization server go through.
     pub fn transport(&self) -> &Transport {
         &self.transport

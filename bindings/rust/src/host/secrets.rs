@@ -39,6 +39,11 @@ impl Secrets {
         }
     }
 
+    /// Those of a forked process.
+    pub(super) fn after_fork(&self) -> Secrets {
+        Secrets::new(self.function.clone())
+    }
+
     pub(super) fn has_function(&self) -> bool {
         self.function.is_some()
     }

@@ -15,6 +15,10 @@
 //! It ends sooner where its holder is seen to be dead: the holder has the system's lock on `<file>.lock.<fence>`
 //! as long as it lives, and the kernel gives that back on death. `boot` names the kernel that knows about it;
 //! under another one, which may share no locks over a network, only the time counts.
+//!
+//! A process that is forked meanwhile has the same open files, and with them the system's locks: they are given
+//! back by name, not by closing. Where their holder dies first, its child has them until it ends or runs another
+//! program, and again only the time counts.
 
 use crate::sync::{deadline, left, lock};
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -44,7 +48,37 @@ pub struct FileStore {
     /// Tells this store's locks from those of others, in this process too.
     owner: String,
     /// Files that are locked as long as this store has the lock of that fence.
-    alive: Mutex<BTreeMap<u64, File>>,
+    alive: Mutex<BTreeMap<u64, Locked>>,
+}
+
+/// A file with the system's lock on it.
+#[derive(Debug)]
+struct Locked {
+    file: File,
+    /// Whose lock it is. A forked child has the file open too, and must not give the lock back.
+    process: u32,
+}
+
+impl Locked {
+    /// Locks the file, if nobody else has it locked.
+    fn try_new(file: File) -> Result<Locked, TryLockError> {
+        file.try_lock()?;
+        Ok(Locked::new(file))
+    }
+
+    /// Takes over a file that was locked.
+    fn new(file: File) -> Locked {
+        let process = process::id();
+        Locked { file, process }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if self.process == process::id() {
+            let _ = self.file.unlock();
+        }
+    }
 }
 
 /// An operation's failure, in one sentence.
@@ -59,6 +93,11 @@ impl FileStore {
             owner: format!("{}-{random:016x}", process::id()),
             alive: Mutex::default(),
         }
+    }
+
+    /// The store of a forked process, which has no locks of its parent's.
+    pub(super) fn after_fork(&self) -> FileStore {
+        FileStore::new(&self.path)
     }
 
     /// Does one operation, waiting for other processes for `time` at the most.
@@ -186,7 +225,7 @@ impl FileStore {
         let file = private(options.write(true).create(true).truncate(false))
             .open(self.life(fence))
             .ok()?;
-        file.try_lock().ok()?;
+        let file = Locked::try_new(file).ok()?;
         lock(&self.alive).insert(fence, file);
         Some(boot)
     }
@@ -199,7 +238,7 @@ impl FileStore {
             return false;
         };
         let life = || OpenOptions::new().write(true).open(self.life(fence));
-        boot().as_deref() == Some(kernel) && life().is_ok_and(|file| file.try_lock().is_ok())
+        boot().as_deref() == Some(kernel) && life().is_ok_and(|file| Locked::try_new(file).is_ok())
     }
 
     /// Removes the file of a lock that is over. Where it stays it means nothing: no lock names it.
@@ -249,10 +288,8 @@ impl FileStore {
                 }
             }
         }
-        // The lock ends with the file handle.
-        let done = operation(self);
-        drop(guard);
-        done
+        let _guard = Locked::new(guard);
+        operation(self)
     }
 
     fn read(&self) -> Result<Object, Failure> {

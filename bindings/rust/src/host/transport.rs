@@ -45,7 +45,15 @@ impl Transport {
     /// cannot be used.
     pub fn new(config: &Config) -> Result<Transport, Error> {
         let tls = tls::settings(&config.tls)?;
-        let proxies = Proxies::new(&config.proxy)?;
+        Ok(Transport::with(tls, Proxies::new(&config.proxy)?, config))
+    }
+
+    /// The one of a forked process, with the same TLS and proxies.
+    pub(super) fn after_fork(&self, config: &Config) -> Transport {
+        Transport::with(self.tls.clone(), self.proxies.clone(), config)
+    }
+
+    fn with(tls: TlsConfig, proxies: Proxies, config: &Config) -> Transport {
         let timeout = Duration::from_millis(config.timeouts.request_ms);
         let connect = Duration::from_millis(config.timeouts.connect_ms);
         let agent = |is_https| {
@@ -62,13 +70,13 @@ impl Transport {
             let connector = DefaultConnector::default().chain(Mark);
             Agent::with_parts(settings.build(), connector, DefaultResolver::default())
         };
-        Ok(Transport {
+        Transport {
             https: agent(true),
             http: agent(false),
             timeout,
             tls,
             proxies,
-        })
+        }
     }
 
     /// Sends one request and reads the whole answer.
