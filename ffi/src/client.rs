@@ -634,6 +634,9 @@ impl Inner {
     }
 
     fn note(&self, change: &core::LeaseChange) {
+        if !fork::CAN_FORK {
+            return;
+        }
         let lease = self.leases.get(change.target.index());
         let (Some(lease), None) = (lease, change.subject) else {
             return;

@@ -8,6 +8,9 @@
 
 use std::{fmt, mem::ManuallyDrop, ops::Deref};
 
+/// Whether there are forks here.
+pub(crate) const CAN_FORK: bool = cfg!(unix);
+
 /// Something that is used and dropped in the process that made it, and nowhere else.
 pub(crate) struct OfProcess<T> {
     made_after: u64,
@@ -24,7 +27,7 @@ impl<T> OfProcess<T> {
 
     /// Whether this is the process that made it.
     pub(crate) fn is_ours(&self) -> bool {
-        self.made_after == forks()
+        !CAN_FORK || self.made_after == forks()
     }
 
     /// How many forks lie between the first process and the one that made it.

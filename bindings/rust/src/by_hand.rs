@@ -24,7 +24,7 @@ use svcauth_core::{
 ///     let (target, time) = (client.target_of(target), Duration::from_secs(10));
 ///     let lease = target.lease_of(subject, time)?;
 ///     let status = send(url, lease.authorization());
-///     if calls.answered(&decision, status, [], true) == Answered::Retry
+///     if calls.answered(&decision, status, [].into_iter(), true) == Answered::Retry
 ///         && let Some(lease) = target.reject_of(subject, lease.id(), time)
 ///     {
 ///         send(url, lease.authorization());

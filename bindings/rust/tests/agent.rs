@@ -490,7 +490,7 @@ fn a_users_401_never_falls_back_to_the_services_token() {
         (lab.stats().token_requests(), smd_statuses(&lab)),
         (0, vec![401])
     );
-    assert!(heard.names().contains(&"user_token_missing"));
+    heard.wait_for("user_token_missing");
 }
 
 #[test]

@@ -9,7 +9,13 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use svcauth::{Client, Code, Event};
+use svcauth::{
+    Client, Code, Event,
+    core::{
+        client::{Answered, Call, Decision},
+        message::named,
+    },
+};
 use svcauth_lab::{Endpoint, Fault, LabConfig, Service};
 
 #[test]
@@ -345,4 +351,59 @@ fn a_token_that_is_slow_to_come_does_not_hold_up_the_others() {
     assert_eq!(lab.stats().endpoint(Endpoint::Token).in_flight, 1);
     lab.faults().clear_all();
     slow.lease().unwrap();
+}
+
+#[test]
+fn a_program_with_another_http_client_decides_gets_leases_and_rejects_them() {
+    let lab = lab(LabConfig::default());
+    let heard = Heard::default();
+    let client = build(Client::builder().events(heard.listener()), &lab, json!({}));
+    let names: Vec<String> = client
+        .targets()
+        .map(|target| target.name().into())
+        .collect();
+    assert_eq!(names, ["smd"]);
+
+    let url = node(&lab);
+    let call = Call {
+        url: &url,
+        ..Call::default()
+    };
+    let (calls, decision) = client.decide(&call).unwrap();
+    let Decision::Lease { target, subject } = decision else {
+        panic!("{decision:?}")
+    };
+    let target = client.target_of(target);
+    let lease = target.lease_of(subject, client.wait_time()).unwrap();
+    assert_eq!(lease.core().id(), lease.id());
+    assert_eq!(
+        calls.answered(&decision, 401, [].into_iter(), true),
+        Answered::Retry
+    );
+    let other = target.reject_of(subject, lease.id(), client.wait_time());
+    assert_ne!(other.unwrap().id(), lease.id());
+    target.report(subject, lease.id());
+    assert_eq!(lab.stats().token_requests(), 2);
+
+    let refused = client.decide(&Call {
+        user_required: true,
+        ..call
+    });
+    assert_eq!(refused.unwrap_err().code(), Code::UserTokenMissing);
+    heard.wait_for("user_token_missing");
+}
+
+#[test]
+fn a_message_of_the_programs_own_is_sent_as_the_configuration_says() {
+    let lab = lab(LabConfig::default());
+    let client = client(&lab, json!({}));
+    let parameters = json!({ "issuer": lab.issuer_url() }).to_string();
+    let message = named::exchange("metadata", parameters.as_bytes()).unwrap();
+    let answer = client.exchange(&*message).unwrap();
+    assert!(answer.expose().contains("/oauth2/token"));
+    lab.away(Service::Issuer);
+    let error = client.exchange(&*message).unwrap_err();
+    assert_eq!(error.code(), Code::ConnectionFailed);
+    client.close();
+    assert_eq!(client.exchange(&*message).unwrap_err().code(), Code::Closed);
 }

@@ -446,3 +446,34 @@ fn a_state_file_that_others_may_read_stops_the_registration_with_advice() {
     };
     assert_eq!(lab.stats().endpoint(Endpoint::Register).requests, 0);
 }
+
+#[test]
+fn a_client_that_ends_takes_the_answer_to_a_one_use_token_along() {
+    let lab = lab(LabConfig {
+        ttl: 600,
+        ..LabConfig::default()
+    });
+    let directory = Directory::new();
+    let bootstrap = bootstrap(&lab, &directory);
+    // The request is on its way when the client ends.
+    lab.faults().set(Endpoint::Tokensmith, Fault::hold());
+    let first = client(&lab, bootstrap.clone());
+    let smd = first.target("smd").unwrap();
+    smd.lease_within(Duration::ZERO).unwrap_err();
+    eventually("the bootstrap token is sent", || {
+        lab.stats().endpoint(Endpoint::Tokensmith).in_flight == 1
+    });
+    let closing = thread::spawn(move || first.close());
+    eventually("it waits for nobody's token", || {
+        smd.lease_within(Duration::ZERO).unwrap_err().code() == Code::Closed
+    });
+    assert!(!closing.is_finished());
+    lab.faults().clear(Endpoint::Tokensmith);
+    closing.join().unwrap();
+
+    let second = client(&lab, bootstrap);
+    second.lease("smd").unwrap();
+    assert_eq!(lab.stats().refresh_reuse, 0);
+    let grants: Vec<_> = lab.stats().token_requests;
+    assert_eq!(grants.len(), 2, "{grants:?}");
+}
