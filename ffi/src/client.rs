@@ -515,8 +515,10 @@ impl Client {
     ) -> Result<T, Failure> {
         let inner = self.inner(Some(now))?;
         inner.run(|core| {
-            inner.told[0].store(now.mono_ms, Relaxed);
-            inner.told[1].store(now.wall_ms, Relaxed);
+            if fork::CAN_FORK {
+                inner.told[0].store(now.mono_ms, Relaxed);
+                inner.told[1].store(now.wall_ms, Relaxed);
+            }
             body(core)
         })
     }
@@ -529,11 +531,9 @@ impl Client {
         now: Now,
     ) -> Result<(), Failure> {
         let inner = self.inner(Some(now))?;
-        let id = TaskId(match task >> TASK_BITS {
-            of if of == inner.number() => task & TASK,
-            // It is of the process that this one was forked from.
-            _ => u64::MAX,
-        });
+        let is_ours = !fork::CAN_FORK || task >> TASK_BITS == inner.number();
+        // Another one is of the process that this one was forked from.
+        let id = TaskId(if is_ours { task & TASK } else { u64::MAX });
         self.run_at(now, |core| {
             core.complete(id, outcome, now);
             Ok(())
@@ -599,7 +599,10 @@ impl Inner {
         let core = core::Client::new(config, capabilities, seed, now)?;
         Ok(Inner {
             calls: ArcSwap::new(core.calls()),
-            leases: core.targets().map(|_| ArcSwapOption::empty()).collect(),
+            leases: match fork::CAN_FORK {
+                true => core.targets().map(|_| ArcSwapOption::empty()).collect(),
+                false => Box::default(),
+            },
             told: [AtomicU64::new(now.mono_ms), AtomicU64::new(now.wall_ms)],
             config: Arc::clone(core.config()),
             core: OfProcess::new(Mutex::new(core)),
