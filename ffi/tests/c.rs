@@ -268,7 +268,12 @@ fn compile<'a>(
             .args(["-std=c11", "-g"])
             .args(WARNINGS)
             .args(DEFINES)
-            .args(sanitizers.map(|names| format!("-fsanitize={names}")))
+            .args(sanitizers.iter().flat_map(|names| {
+                [
+                    format!("-fsanitize={names}"),
+                    "-fno-sanitize-recover=all".into(),
+                ]
+            }))
             .arg("-I")
             .arg(root().join("include"))
             .args(sources)
