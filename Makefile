@@ -20,7 +20,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## the whole story on the embedded lab, less than a minute after the build
-	@$(call need,$(CARGO) $(GO) cc pkg-config)
+	@$(call need,$(CARGO) $(GO) npm cc pkg-config)
 	@$(CARGO) build --locked --package svcauth-demo --package svcauth --features svcauth/cli
 	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
