@@ -19,6 +19,10 @@ const (
 	ErrInvalidConfiguration Code = "invalid_configuration"
 	// ErrInvalidArgument: an argument makes no sense.
 	ErrInvalidArgument Code = "invalid_argument"
+	// ErrInvalidUTF8: a text that is given is no UTF-8.
+	ErrInvalidUTF8 Code = "invalid_utf8"
+	// ErrInvalidValue: a value that is given is out of range.
+	ErrInvalidValue Code = "invalid_value"
 	// ErrUnknownTarget: no target of that name is configured.
 	ErrUnknownTarget Code = "unknown_target"
 	// ErrUnsupported: the configuration needs what this program cannot do.

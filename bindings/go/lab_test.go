@@ -142,13 +142,26 @@ func (l *lab) logged(service string) (entries []entry) {
 	return entries
 }
 
-func (l *lab) tokenRequests() (count int) {
-	for _, entry := range l.logged("issuer") {
-		if entry.Path == "/oauth2/token" {
+func (l *lab) tokenRequests() int { return l.requests("issuer", "/oauth2/token") }
+
+// requests counts those that a service has seen for a path.
+func (l *lab) requests(service, path string) (count int) {
+	for _, entry := range l.logged(service) {
+		if entry.Path == path {
 			count++
 		}
 	}
 	return count
+}
+
+func (l *lab) get(path string) []byte {
+	l.t.Helper()
+	response, err := http.Get(l.Admin + path)
+	ok(l.t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	ok(l.t, err)
+	return answer
 }
 
 func (l *lab) userToken() string {

@@ -70,6 +70,7 @@ func TestTheLargestAnswersAreRead(t *testing.T) {
 			if row.code == nil && err != nil || row.code != nil && !errors.Is(err, row.code) {
 				t.Errorf("%.300v", err)
 			}
+			c.Close() // all was told then
 			if strings.Contains(log.String(), "client_replaced") {
 				t.Errorf("it panicked: %.300s", log.String())
 			}

@@ -99,3 +99,31 @@ func TestACoreThatPanicsIsReplacedAndNoLeaseIsLost(t *testing.T) {
 		t.Errorf("a secret is told: %s", text)
 	}
 }
+
+func TestAPanicEndsTheCoreOfOneClientOnly(t *testing.T) {
+	var clients []*Client
+	for range 2 {
+		c, err := New([]byte(forcedConfig), WithHTTPClient(&http.Client{Transport: &noop{}}), WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	cores := []*core{clients[0].core.Load(), clients[1].core.Load()}
+	_ = clients[0].turn(func(core engine.Client, _ engine.Now) error {
+		return core.(interface{ ForcePanic() error }).ForcePanic()
+	})
+	if clients[0].core.Load() == cores[0] || clients[1].core.Load() != cores[1] {
+		t.Error("the wrong core was replaced")
+	}
+	if err := clients[1].Healthy(); err != nil {
+		t.Error(err)
+	}
+	if _, err := cores[1].Poll(clients[1].now()); err != nil {
+		t.Errorf("the other core: %v", err)
+	}
+}
