@@ -30,12 +30,9 @@ func (c *Client) atOnce(task *engine.Output) bool {
 // perform does a task and answers it.
 func (c *Client) perform(task *engine.Output) {
 	defer c.work.Done()
-	deadline := c.started.Add(milliseconds(task.Deadline))
-	ctx, cancel := context.WithDeadline(c.ctx, deadline)
-	defer cancel()
-	switch task.Kind {
-	case engine.OutputSend:
-		answer, failure, detail := c.sender.send(ctx, task)
+	if task.Kind == engine.OutputSend {
+		// Its timeout ends before its deadline.
+		answer, failure, detail := c.sender.send(c.ctx, task)
 		c.complete(func(core engine.Client, now engine.Now) error {
 			if answer == nil {
 				return core.CompleteSendFailed(task.Task, failure, detail, now)
@@ -44,6 +41,11 @@ func (c *Client) perform(task *engine.Output) {
 			return core.CompleteResponse(task.Task, answer, now)
 		})
 		clear(task.Body)
+		return
+	}
+	ctx, cancel := context.WithDeadline(c.ctx, c.started.Add(milliseconds(task.Deadline)))
+	defer cancel()
+	switch task.Kind {
 	case engine.OutputReadSecret:
 		value, err := c.secrets.read(ctx, task.SecretKind, task.Secret)
 		c.complete(func(core engine.Client, now engine.Now) error {
