@@ -19,13 +19,13 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: ## the whole story on the embedded lab, less than a minute after the build
-	@$(call need,$(CARGO) $(GO) npm cc pkg-config)
+demo: c-tools ## the whole story on the embedded lab, less than a minute after the build
+	@$(call need,$(CARGO) $(GO) npm cc)
 	@$(CARGO) build --locked --package svcauth-demo --package svcauth --features svcauth/cli
 	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
-test: tools c-tools ## all tests of all languages
+test: c-tools tools ## all tests of all languages
 	$(CARGO) test --locked --workspace --all-features
 	$(MAKE) c-test sizes
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
@@ -59,12 +59,12 @@ lib: rust ## the C library for this machine; FEATURES= leaves its own HTTP clien
 dist: rust ## the C library for any Linux with glibc 2.28, for each of DIST="triple …"
 	@for triple in $(DIST); do ffi/build-lib "$$CARGO_TARGET_DIR/dist/$$triple" $$triple; done
 
-c-test: rust c-tools ## the C tests and examples with the portable library, under sanitizers
+c-test: c-tools rust ## the C tests and examples with the portable library, under sanitizers
 	@ffi/build-lib "$$CARGO_TARGET_DIR/dist/$(HOST)" $(HOST)
 	SVCAUTH_LIBRARY="$$CARGO_TARGET_DIR/dist/$(HOST)" SVCAUTH_SANITIZE=address,undefined \
 	    $(CARGO) test --locked --workspace --all-features --test c --test installed
 
-sanitize: rust c-tools ## ROUNDS=100000 of create, use and free in C with AddressSanitizer, valgrind and ThreadSanitizer
+sanitize: c-tools rust ## ROUNDS=100000 of create, use and free in C with AddressSanitizer, valgrind and ThreadSanitizer
 	@ffi/tests/sanitize "$(ROUNDS)"
 
 install: ## installs the C library that `make lib` built; PREFIX=/usr/local, DESTDIR=, FROM=another folder
@@ -83,14 +83,14 @@ go-engine: tools ## the Go source of the default engine of bindings/go
 go-module: tools ## the Go module as it is released, in target/go-module
 	@bindings/go/tools/make-module >/dev/null
 
-go-test: tools ## the tests of bindings/go, with both engines, and of the module as it is released
+go-test: c-tools tools ## the tests of bindings/go, with both engines, and of the module as it is released
 	@bindings/go/tools/test
 	@bindings/go/tools/test-release
 
-go-bench: tools ## what is promised about bindings/go, with both engines
+go-bench: c-tools tools ## what is promised about bindings/go, with both engines
 	@bindings/go/bench/run
 
-# Each names what is missing; the second adds the one rustup target that the tests build for.
+# What is missing is named; `tools` adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 	    echo "svcauth needs these on the PATH:$$missing (Rust comes from rustup.rs, Go from go.dev, npm from nodejs.org, the others from your system)" >&2; \
@@ -108,7 +108,7 @@ c-tools:
 	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	        apt-get update -qq && apt-get install -y -qq --no-install-recommends $$packages; \
 	    else \
-	        echo "the tests in C need:$$missing; Debian's packages are $$packages" >&2; \
+	        echo "the demo and the tests of C need:$$missing; Debian's packages are $$packages" >&2; \
 	        exit 1; \
 	    fi; \
 	fi
@@ -117,5 +117,5 @@ rust:
 	@$(call need,$(CARGO) cc)
 
 tools:
-	@$(call need,$(CARGO) rustup $(GO) cc pkg-config npm)
+	@$(call need,$(CARGO) rustup $(GO) cc npm)
 	@rustup target list --installed | grep -qx wasm32v1-none || rustup target add wasm32v1-none
