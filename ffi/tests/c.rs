@@ -225,11 +225,12 @@ fn the_header_is_c11_and_cpp17() {
     }
 }
 
-/// ThreadSanitizer ends a child that starts a thread, where its parent had several.
+/// ThreadSanitizer ends a child that starts a thread, where its parent had several; in a child of gcc's
+/// AddressSanitizer, the allocator's own locks may be held by threads that are not there.
 fn can_fork() -> bool {
-    let can = !env::var("SVCAUTH_SANITIZE").is_ok_and(|names| names.contains("thread"));
+    let can = env::var_os("SVCAUTH_SANITIZE").is_none();
     if !can {
-        eprintln!("not run: ThreadSanitizer cannot follow a fork of many threads");
+        eprintln!("not run: sanitizers cannot follow a fork of many threads");
     }
     can
 }
