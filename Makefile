@@ -63,7 +63,7 @@ c-test: c-tools rust ## the C tests and examples with the portable library, unde
 	@ffi/build-lib "$$CARGO_TARGET_DIR/dist/$(HOST)" $(HOST)
 	SVCAUTH_LIBRARY="$$CARGO_TARGET_DIR/dist/$(HOST)" SVCAUTH_SANITIZE=address,undefined \
 	    $(CARGO) test --locked --workspace --all-features --test c --test installed
-	SVCAUTH_LIBRARY="$$CARGO_TARGET_DIR/dist/$(HOST)" $(CARGO) test --locked --workspace --all-features --test c fork
+	SVCAUTH_LIBRARY="$$CARGO_TARGET_DIR/dist/$(HOST)" $(CARGO) test --locked --workspace --all-features --test c
 
 sanitize: c-tools rust ## ROUNDS=100000 of create, use and free in C with AddressSanitizer, valgrind and ThreadSanitizer
 	@ffi/tests/sanitize "$(ROUNDS)"
