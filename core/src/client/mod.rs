@@ -529,8 +529,11 @@ impl Client {
         loop {
             parts.outage.take_changed();
             for token in tokens.iter_mut().flatten() {
-                token.tick(&mut parts);
-                token.advance(&mut parts);
+                if !token.rests(parts.io.now) {
+                    token.tick(&mut parts);
+                    token.advance(&mut parts);
+                    token.rest();
+                }
             }
             if !parts.outage.take_changed() {
                 break;

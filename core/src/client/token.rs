@@ -12,7 +12,7 @@ use super::{
     task::TaskKind,
 };
 use crate::{
-    Code, Config, Error, Event, Secret,
+    Code, Config, Error, Event, Now, Secret,
     config::{Grant, Schedule, SecretReference},
 };
 use alloc::{string::String, vec::Vec};
@@ -36,6 +36,8 @@ pub(crate) struct Token {
     /// When a rejection was last acted on.
     acted_at: Option<u64>,
     clock_step_seen: bool,
+    /// Before both of these times, each on its clock, there is nothing to do: none where that is not known.
+    rests_until: Now,
 
     wanted: bool,
     waiting: bool,
@@ -78,6 +80,7 @@ impl Token {
             unproven_until: 0,
             acted_at: None,
             clock_step_seen: false,
+            rests_until: Now::default(),
             wanted: false,
             waiting: false,
             used_at: 0,
@@ -114,6 +117,7 @@ impl Token {
 
     /// Somebody wants the token.
     pub(crate) fn ask(&mut self, config: &Config, io: &Io, outage: &Outage) -> State {
+        self.stir();
         let now = io.now.mono_ms;
         self.used_at = now;
         self.wanted = true;
@@ -146,6 +150,7 @@ impl Token {
         io: &mut Io,
         outage: &Outage,
     ) -> Rejection {
+        self.stir();
         let now = io.now.mono_ms;
         self.used_at = now;
         let rejection = match self.in_use(now) {
@@ -160,6 +165,7 @@ impl Token {
 
     /// A called service answered 401 to the lease `id`, and nobody waits for another one.
     pub(crate) fn report(&mut self, id: LeaseId, config: &Config, io: &mut Io, outage: &Outage) {
+        self.stir();
         if let Some(current) = self.in_use(io.now.mono_ms)
             && !self.suspect
             && current.id() == id
@@ -295,8 +301,47 @@ impl Token {
         schedule.keep_fresh && self.user.is_none() && self.wanted
     }
 
+    /// Whether there is nothing to do for it at this time. Most tokens rest most of the time.
+    #[inline]
+    pub(crate) fn rests(&self, now: Now) -> bool {
+        let rests =
+            now.mono_ms < self.rests_until.mono_ms && now.wall_ms < self.rests_until.wall_ms;
+        debug_assert!(!rests || self.rest_ends() == self.rests_until);
+        rests
+    }
+
+    /// Notes until when it rests; to be called after [`Self::tick`] and [`Self::advance`].
+    pub(crate) fn rest(&mut self) {
+        self.rests_until = self.rest_ends();
+    }
+
+    /// Until when [`Self::tick`] and [`Self::advance`] would certainly change nothing.
+    fn rest_ends(&self) -> Now {
+        let is_plain = self.fetch.is_none()
+            && self.user.is_none()
+            && self.failed.is_none()
+            && self.newer.is_none()
+            && self.previous.is_none();
+        if !is_plain {
+            return Now::default();
+        }
+        let current = self.current.as_ref();
+        let ends = current.map_or(u64::MAX, Lease::serve_until_ms);
+        Now {
+            mono_ms: self.due.map_or(ends, |due| due.min(ends)),
+            wall_ms: current.map_or(u64::MAX, Lease::expires_at_wall_ms),
+        }
+    }
+
+    /// To be called where anything may change.
+    #[inline]
+    fn stir(&mut self) {
+        self.rests_until = Now::default();
+    }
+
     /// Does what has become due.
     pub(crate) fn tick(&mut self, parts: &mut Parts<'_>) {
+        self.stir();
         let now = parts.io.now.mono_ms;
         self.expire(now, parts);
         self.try_newer(now, parts);
@@ -445,6 +490,7 @@ impl Token {
 
     /// The reason for the last failure may be gone, if it was one that a person mends.
     pub(crate) fn retry_now(&mut self, now: u64) {
+        self.stir();
         let wanted = self.fetch.is_none() && (self.wanted || self.waiting);
         if let Some(failed) = &mut self.failed
             && failed.kind == Backoff::Refused
@@ -459,10 +505,12 @@ impl Token {
 
     /// Lets the fetch under way go on.
     pub(crate) fn advance(&mut self, parts: &mut Parts<'_>) {
+        self.stir();
         self.drive(None, parts);
     }
 
     pub(crate) fn complete(&mut self, id: TaskId, outcome: Outcome, parts: &mut Parts<'_>) {
+        self.stir();
         if self
             .failed
             .as_ref()
@@ -617,6 +665,7 @@ impl Token {
         config: &Config,
         io: &mut Io,
     ) -> bool {
+        self.stir();
         let Some(mut life) = record.life(clock, io.now) else {
             return false;
         };
@@ -782,25 +831,38 @@ impl Token {
 
     /// When [`Self::tick`] or [`Self::advance`] has something to do.
     pub(crate) fn next_wake(&self, outage: &Outage) -> Option<u64> {
-        let fetch = self.fetch.as_ref().and_then(Fetch::due);
-        let due = self.due.filter(|_| self.fetch.is_none());
-        let due = match self.user {
-            Some(_) => due.and_then(|due| outage.opens_at(due)),
-            None => due,
-        };
+        match self.rests_until.mono_ms {
+            0 => self.next_wake_of_any(outage),
+            u64::MAX => None,
+            at => Some(at),
+        }
+    }
+
+    fn next_wake_of_any(&self, outage: &Outage) -> Option<u64> {
         let current = self.current.as_ref().map(Lease::serve_until_ms);
         let newer = self.newer.as_ref().map(|(_, at)| *at);
+        let soonest = earlier(current, newer);
+        if let Some(fetch) = &self.fetch {
+            return earlier(soonest, fetch.due());
+        }
+        let due = match self.user {
+            Some(_) => self.due.and_then(|due| outage.opens_at(due)),
+            None => self.due,
+        };
         let look = self
             .failed
             .as_ref()
-            .filter(|failed| {
-                failed.kind == Backoff::Refused && self.fetch.is_none() && self.due.is_some()
-            })
+            .filter(|failed| failed.kind == Backoff::Refused && self.due.is_some())
             .map(|failed| failed.look_at);
-        [fetch, due, current, newer, look]
-            .into_iter()
-            .flatten()
-            .min()
+        earlier(earlier(soonest, due), look)
+    }
+}
+
+#[inline]
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
