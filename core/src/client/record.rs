@@ -9,10 +9,11 @@ use crate::{
     Code, Error, Now, Secret,
     wire::{
         is_token,
-        json::{self, Field, Members, Object, Value},
+        json::{self, Field, Members, Value, to_json},
     },
 };
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use serde::Serialize;
 
 /// A lease as [`Lease::record`] noted it down, for [`Client::adopt`](super::Client::adopt).
 ///
@@ -47,6 +48,23 @@ pub struct LeaseRecord {
     scopes: Vec<String>,
     client_id: Option<String>,
     subject: Option<String>,
+}
+
+/// A record as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u64,
+    access_token: &'a str,
+    recorded_at_mono_ms: u64,
+    recorded_at_wall_ms: u64,
+    refresh_in_ms: u64,
+    serve_for_ms: u64,
+    expires_in_ms: u64,
+    expires_at_wall_ms: u64,
+    lifetime_ms: u64,
+    scopes: &'a [String],
+    client_id: Option<&'a str>,
+    subject: Option<&'a str>,
 }
 
 /// How the monotonic clock under which a [`LeaseRecord`] was made relates to that of the client it is given to.
@@ -113,24 +131,20 @@ impl LeaseRecord {
 
     /// The record as JSON text, the token included.
     pub fn to_json(&self) -> Secret {
-        let optional = |text: &Option<String>| match text {
-            Some(text) => Value::from(text.as_str()),
-            None => Value::Null,
-        };
-        let mut object = Object::new();
-        object.insert("format", 1u64);
-        object.insert("access_token", self.access_token.expose());
-        object.insert("recorded_at_mono_ms", self.recorded_at.mono_ms);
-        object.insert("recorded_at_wall_ms", self.recorded_at.wall_ms);
-        object.insert("refresh_in_ms", self.refresh_in_ms);
-        object.insert("serve_for_ms", self.serve_for_ms);
-        object.insert("expires_in_ms", self.expires_in_ms);
-        object.insert("expires_at_wall_ms", self.expires_at_wall_ms);
-        object.insert("lifetime_ms", self.lifetime_ms);
-        object.insert("scopes", self.scopes.clone());
-        object.insert("client_id", optional(&self.client_id));
-        object.insert("subject", optional(&self.subject));
-        Secret::new(object.to_json())
+        Secret::new(to_json(&Written {
+            format: 1,
+            access_token: self.access_token.expose(),
+            recorded_at_mono_ms: self.recorded_at.mono_ms,
+            recorded_at_wall_ms: self.recorded_at.wall_ms,
+            refresh_in_ms: self.refresh_in_ms,
+            serve_for_ms: self.serve_for_ms,
+            expires_in_ms: self.expires_in_ms,
+            expires_at_wall_ms: self.expires_at_wall_ms,
+            lifetime_ms: self.lifetime_ms,
+            scopes: &self.scopes,
+            client_id: self.client_id.as_deref(),
+            subject: self.subject.as_deref(),
+        }))
     }
 
     /// Reads what [`LeaseRecord::to_json`] wrote.

@@ -54,10 +54,12 @@ impl<'b> Members<'b> {
         self.is_first = false;
     }
 
-    fn name(&mut self, name: &str) {
+    /// The names of members are Rust's, so nothing in them is escaped.
+    fn name(&mut self, name: &'static str) {
         self.next();
-        string(self.out, name);
-        self.out.push_str(":");
+        self.out.push_str("\"");
+        self.out.push_str(name);
+        self.out.push_str("\":");
     }
 }
 

@@ -93,26 +93,31 @@ fn object(out: &mut Buffer, members: &Object) {
 
 pub(super) fn string(out: &mut Buffer, text: &str) {
     out.push_str("\"");
-    let mut rest = text;
-    while let Some(at) = rest
-        .bytes()
-        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
-        out.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            byte => {
-                let _ = write!(out, "\\u{byte:04x}");
-            }
+    let (mut written, mut at) = (0, 0);
+    while let Some(byte) = text.as_bytes().get(at) {
+        if matches!(byte, ..0x20 | b'"' | b'\\') {
+            out.push_str(&text[written..at]);
+            escape(out, *byte);
+            written = at + 1;
         }
-        rest = &rest[at + 1..];
+        at += 1;
     }
-    out.push_str(rest);
+    out.push_str(&text[written..]);
     out.push_str("\"");
+}
+
+#[cold]
+fn escape(out: &mut Buffer, byte: u8) {
+    match byte {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
+        byte => {
+            let _ = write!(out, "\\u{byte:04x}");
+        }
+    }
 }
 
 #[cfg(test)]
