@@ -48,6 +48,7 @@ type Client struct {
 	timer  *time.Timer
 	wakeAt uint64
 	ready  []*engine.Output // tasks to start when the mutex is free
+	heard  engine.Level     // from which level on somebody listens to events
 	closed bool
 	ended  chan struct{}
 }

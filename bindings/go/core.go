@@ -34,7 +34,7 @@ func panicked(err error) bool {
 
 // replace puts another core in the place of one that panicked, and gives the one that is there.
 func (c *Client) replace(ended *core, why error) *core {
-	c.mutex.Lock()
+	c.hold()
 	c.replaceHeld(ended, why)
 	_ = c.finish(nil)
 	return c.core.Load()

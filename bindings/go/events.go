@@ -62,6 +62,14 @@ func (c *Client) emit() {
 
 const message = "svcauth"
 
+// least is the level from which on somebody may listen to events.
+func (c *Client) least() engine.Level {
+	if c.logger.Enabled(context.Background(), slog.LevelInfo) {
+		return engine.LevelInfo
+	}
+	return engine.LevelWarn
+}
+
 func (c *Client) tell(it event) {
 	level := levelOf(it.level)
 	ctx := context.Background()

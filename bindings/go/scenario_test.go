@@ -620,7 +620,7 @@ func (h *host) complete(id uint64, answer object) error {
 
 func (h *host) poll() {
 	for range mostOutputs {
-		o, err := h.client.Poll(h.now())
+		o, err := h.client.Poll(h.now(), engine.LevelInfo)
 		if err != nil {
 			h.wrong("poll: %v", err)
 			return

@@ -9,7 +9,7 @@ import (
 // turn is one call into the core and all that follows from it. No I/O and no waiting happens while the core is
 // held; tasks run on goroutines of their own.
 func (c *Client) turn(call func(core engine.Client, now engine.Now) error) error {
-	c.mutex.Lock()
+	c.hold()
 	if c.closed {
 		c.mutex.Unlock()
 		return errClosed()
@@ -19,8 +19,15 @@ func (c *Client) turn(call func(core engine.Client, now engine.Now) error) error
 
 // complete is the turn that answers a task; it is taken after Close too, which waits for it.
 func (c *Client) complete(call func(core engine.Client, now engine.Now) error) {
-	c.mutex.Lock()
+	c.hold()
 	_ = c.finish(call) // a task that nobody awaits any more is none of our business
+}
+
+// hold takes the mutex for a turn. The logger is asked before, since it is the program's.
+func (c *Client) hold() {
+	least := c.least()
+	c.mutex.Lock()
+	c.heard = least
 }
 
 // finish ends a turn whose mutex is held.
@@ -50,7 +57,7 @@ func (c *Client) finish(call func(core engine.Client, now engine.Now) error) err
 func (c *Client) poll() {
 	for again := true; ; {
 		asked := c.core.Load()
-		o, err := asked.Poll(c.now())
+		o, err := asked.Poll(c.now(), c.heard)
 		if err != nil {
 			if panicked(err) && again {
 				c.replaceHeld(asked, err)
@@ -66,7 +73,9 @@ func (c *Client) poll() {
 		case engine.OutputLease:
 			c.deliver(o)
 		case engine.OutputEvent:
-			c.events.push(event{level: o.Level, json: o.Event})
+			if o.Level >= c.heard {
+				c.events.push(event{level: o.Level, json: o.Event})
+			}
 		case engine.OutputCallsChanged:
 			c.routes.Store(newRoutes())
 		default:
@@ -101,7 +110,7 @@ func (c *Client) disarm() {
 
 func (c *Client) wake() {
 	defer c.work.Done()
-	c.mutex.Lock()
+	c.hold()
 	if c.closed {
 		c.mutex.Unlock()
 		return

@@ -12,7 +12,14 @@ use crate::{
 use safer_ffi::derive_ReprC;
 #[cfg(test)]
 use safer_ffi::ffi_export;
-use std::ffi::c_char;
+use std::{
+    ffi::c_char,
+    ptr,
+    sync::atomic::{
+        AtomicPtr,
+        Ordering::{AcqRel, Acquire},
+    },
+};
 use svcauth_core::{
     client::{self as core, Task, TaskKind},
     config::SecretReference,
@@ -31,9 +38,16 @@ pub struct Output {
     inner: core::Output,
     /// What the number of its task begins with.
     number: u64,
-    /// The event as JSON, or the request's header fields as a block.
-    made: Secret,
+    /// The request's header fields as a block.
+    headers: Secret,
+    /// The event as JSON.
+    event: Made,
 }
+
+/// A text that is made when it is first asked for: most events are of a level that nobody listens to. Without a
+/// lock, which a forked child might find locked.
+#[derive(Debug, Default)]
+struct Made(AtomicPtr<String>);
 
 /// What an output is.
 #[derive_ReprC(rename = "svcauth_output_kind")]
@@ -259,6 +273,38 @@ pub unsafe extern "C" fn svcauth_output_free(output: *mut Output) -> ResultCode 
     release(output, "output")
 }
 
+impl Made {
+    fn get(&self, make: impl FnOnce() -> String) -> &str {
+        let mut made = self.0.load(Acquire);
+        if made.is_null() {
+            let new = Box::into_raw(Box::new(make()));
+            made = match self
+                .0
+                .compare_exchange(ptr::null_mut(), new, AcqRel, Acquire)
+            {
+                Ok(_) => new,
+                Err(earlier) => {
+                    // SAFETY: it was made above, and nobody else has seen it.
+                    drop(unsafe { Box::from_raw(new) });
+                    earlier
+                }
+            };
+        }
+        // SAFETY: it is a box that stays until this value is dropped.
+        unsafe { &*made }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let made = *self.0.get_mut();
+        if !made.is_null() {
+            // SAFETY: `get` made the box, and nobody looks at it any more.
+            drop(unsafe { Box::from_raw(made) });
+        }
+    }
+}
+
 impl EventLevel {
     pub(crate) fn of(level: Level) -> EventLevel {
         match level {
@@ -271,18 +317,18 @@ impl EventLevel {
 
 impl Output {
     pub(crate) fn new(inner: core::Output, number: u64) -> Output {
-        let made = match &inner {
-            core::Output::Event(event) => to_json(event).into(),
-            core::Output::Task(task) => match &task.kind {
-                TaskKind::Send { request, .. } => fields::block(&request.headers),
-                _ => Secret::default(),
-            },
+        let headers = match &inner {
+            core::Output::Task(Task {
+                kind: TaskKind::Send { request, .. },
+                ..
+            }) => fields::block(&request.headers),
             _ => Secret::default(),
         };
         Output {
             inner,
             number,
-            made,
+            headers,
+            event: Made::default(),
         }
     }
 
@@ -308,7 +354,9 @@ impl Output {
     /// None where an output of this kind has no such text; an inner none where it has and it is absent.
     fn text(&self, which: OutputText) -> Option<Option<&[u8]>> {
         let text = match (&self.inner, which) {
-            (core::Output::Event(_), OutputText::Event) => self.made.expose().as_bytes(),
+            (core::Output::Event(event), OutputText::Event) => {
+                self.event.get(|| to_json(event)).as_bytes()
+            }
             (core::Output::Lease(change), OutputText::Subject) => {
                 return Some(change.subject.as_ref().map(|id| id.as_bytes().as_slice()));
             }
@@ -318,7 +366,7 @@ impl Output {
                 }
                 (TaskKind::Send { request, .. }, OutputText::Url) => request.url.as_bytes(),
                 (TaskKind::Send { request, .. }, OutputText::Body) => request.body.expose(),
-                (TaskKind::Send { .. }, OutputText::Headers) => self.made.expose().as_bytes(),
+                (TaskKind::Send { .. }, OutputText::Headers) => self.headers.expose().as_bytes(),
                 (
                     TaskKind::ReadSecret {
                         reference:

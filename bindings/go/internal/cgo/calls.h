@@ -144,8 +144,9 @@ static inline void output_text(const svcauth_output *from, svcauth_output_text w
   svcauth_output_get_text(from, which, &out->at, &out->len);
 }
 
-static inline svcauth_result poll_output(const svcauth_client *client, uint64_t mono, uint64_t wall, output *out,
-                                         svcauth_error **error) {
+// The text of an event comes from this level on.
+static inline svcauth_result poll_output(const svcauth_client *client, uint64_t mono, uint64_t wall,
+                                         svcauth_event_level least, output *out, svcauth_error **error) {
   svcauth_result result = svcauth_client_poll(client, mono, wall, &out->handle, &out->idle_until, error);
   const svcauth_output *from = out->handle;
   if (result != SVCAUTH_RESULT_OK || from == NULL)
@@ -164,7 +165,8 @@ static inline svcauth_result poll_output(const svcauth_client *client, uint64_t 
     return result;
   case SVCAUTH_OUTPUT_KIND_EVENT:
     svcauth_output_event_level(from, &out->level);
-    output_text(from, SVCAUTH_OUTPUT_TEXT_EVENT, &out->event);
+    if (out->level >= least)
+      output_text(from, SVCAUTH_OUTPUT_TEXT_EVENT, &out->event);
     return result;
   case SVCAUTH_OUTPUT_KIND_SEND:
     output_text(from, SVCAUTH_OUTPUT_TEXT_METHOD, &out->method);

@@ -13,9 +13,16 @@ package cgo
 #cgo nocallback svcauth_client_complete_response
 #cgo noescape svcauth_client_complete_bytes
 #cgo nocallback svcauth_client_complete_bytes
+#cgo noescape poll_output
 #cgo nocallback poll_output
+#cgo noescape read_decision
 #cgo nocallback read_decision
+#cgo noescape read_lease
 #cgo nocallback read_lease
+#cgo noescape svcauth_lease_scope
+#cgo nocallback svcauth_lease_scope
+#cgo noescape svcauth_text_get
+#cgo nocallback svcauth_text_get
 #include "calls.h"
 */
 import "C"
@@ -313,12 +320,12 @@ func (c *client) CompleteUnsupported(task uint64, now engine.Now) error {
 	return failed(result, object)
 }
 
-func (c *client) Poll(now engine.Now) (*engine.Output, error) {
+func (c *client) Poll(now engine.Now, least engine.Level) (*engine.Output, error) {
 	c.mutex.RLock()
 	defer c.mutex.RUnlock()
 	var from C.output
 	var object *C.svcauth_error
-	if result := C.poll_output(c.handle, C.uint64_t(now.Mono), C.uint64_t(now.Wall), &from, &object); result != C.SVCAUTH_RESULT_OK {
+	if result := C.poll_output(c.handle, C.uint64_t(now.Mono), C.uint64_t(now.Wall), C.svcauth_event_level(least), &from, &object); result != C.SVCAUTH_RESULT_OK {
 		return nil, failed(result, object)
 	}
 	if from.handle == nil {

@@ -65,8 +65,9 @@ type Client interface {
 	// Health is how a target's token is doing, as JSON.
 	Health(target uint32) ([]byte, error)
 	Stats() (Stats, error)
-	// Poll gives the next output, one of kind Idle where there is none.
-	Poll(now Now) (*Output, error)
+	// Poll gives the next output, one of kind Idle where there is none. An event below the level least comes without
+	// its text.
+	Poll(now Now, least Level) (*Output, error)
 
 	CompleteResponse(task uint64, answer *Answer, now Now) error
 	CompleteSendFailed(task uint64, failure SendFailure, detail string, now Now) error

@@ -472,7 +472,7 @@ func (c *client) lease(pointer uint32) *engine.Lease {
 	return l
 }
 
-func (c *client) Poll(now engine.Now) (output *engine.Output, err error) {
+func (c *client) Poll(now engine.Now, least engine.Level) (output *engine.Output, err error) {
 	defer c.leave(&err)
 	if err := c.enter(0); err != nil {
 		return nil, err
@@ -484,12 +484,12 @@ func (c *client) Poll(now engine.Now) (output *engine.Output, err error) {
 	if handle == 0 {
 		return &engine.Output{Kind: engine.OutputIdle, IdleUntil: c.u64(longSlot)}, nil
 	}
-	o := c.output(handle, now)
+	o := c.output(handle, now, least)
 	c.Xsvcauth_output_free(handle)
 	return o, nil
 }
 
-func (c *client) output(handle int32, now engine.Now) *engine.Output {
+func (c *client) output(handle int32, now engine.Now, least engine.Level) *engine.Output {
 	bytes := func(which int32) []byte {
 		c.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return append([]byte(nil), c.bytes(textSlot, lenSlot)...)
@@ -522,7 +522,9 @@ func (c *client) output(handle int32, now engine.Now) *engine.Output {
 		}
 	case engine.OutputEvent:
 		c.Xsvcauth_output_event_level(handle, c.slot(wordSlot))
-		o.Level, o.Event = engine.Level(c.u32(wordSlot)), bytes(7)
+		if o.Level = engine.Level(c.u32(wordSlot)); o.Level >= least {
+			o.Event = bytes(7)
+		}
 	case engine.OutputSend:
 		o.Method, o.URL, o.Body = text(1), text(2), bytes(3)
 		c.Xsvcauth_output_send(handle, c.slot(infoSlot))
