@@ -3,6 +3,7 @@ package svcauth
 import (
 	"context"
 	"crypto/rand"
+	"runtime"
 	"strings"
 
 	"github.com/openchami/svcauth-go/internal/engine"
@@ -30,6 +31,7 @@ func (c *Client) atOnce(task *engine.Output) bool {
 // perform does a task and answers it.
 func (c *Client) perform(task *engine.Output) {
 	defer c.work.Done()
+	deepen()
 	if task.Kind == engine.OutputSend {
 		// Its timeout ends before its deadline.
 		answer, failure, detail := c.sender.send(c.ctx, task)
@@ -61,6 +63,17 @@ func (c *Client) perform(task *engine.Output) {
 		clear(task.Value)
 	}
 }
+
+// deepen makes a new goroutine's stack as large as a call into the core takes, while there is nothing on it. It would
+// grow there in several steps otherwise, and each copies what is there.
+//
+//go:noinline
+func deepen() {
+	var room [stackBytes]byte
+	runtime.KeepAlive(&room)
+}
+
+const stackBytes = 12 << 10
 
 func completeBytes(core engine.Client, now engine.Now, task uint64, value []byte, err error) {
 	if err != nil {
