@@ -8,5 +8,5 @@ func (c *client) ForcePanic() (err error) {
 	if err := c.enter(0); err != nil {
 		return err
 	}
-	return c.failed(c.Xsvcauth_client_force_panic(c.handle, c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_force_panic(c.handle, c.slot(errorSlot)))
 }

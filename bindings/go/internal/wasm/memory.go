@@ -11,7 +11,7 @@ import (
 // instance is one copy of the library with a memory of its own, in which secrets are wiped when they are not
 // needed any more.
 type instance struct {
-	*module.Module
+	module *module.Module
 	memory *[]byte
 
 	slots    uint32 // for what calls give back, slotBytes long
@@ -38,11 +38,11 @@ const (
 )
 
 func newInstance() *instance {
-	i := &instance{Module: module.New()}
-	i.memory = i.Xmemory().Slice()
+	i := &instance{module: module.New()}
+	i.memory = i.module.Xmemory().Slice()
 	i.reserve(0)
-	i.panicText = uint32(i.Xsvcauth_panic_text())
-	i.slots = uint32(i.Xsvcauth_alloc(slotBytes))
+	i.panicText = uint32(i.module.Xsvcauth_panic_text())
+	i.slots = uint32(i.module.Xsvcauth_alloc(slotBytes))
 	if i.slots == 0 {
 		panic("no memory")
 	}
@@ -80,11 +80,11 @@ func (i *instance) room(n int) {
 		return
 	}
 	if i.input != 0 {
-		i.Xsvcauth_free(int32(i.input), int32(i.capacity))
+		i.module.Xsvcauth_free(int32(i.input), int32(i.capacity))
 	}
 	i.input, i.capacity = 0, 0
 	size := (n + 4095) &^ 4095
-	pointer := i.Xsvcauth_alloc(int32(size))
+	pointer := i.module.Xsvcauth_alloc(int32(size))
 	if pointer == 0 {
 		panic("no memory")
 	}

@@ -19,8 +19,8 @@ func (library) Name() string { return "wasm" }
 
 func (library) Versions() (string, uint32) {
 	i := newInstance()
-	i.Xsvcauth_version(i.slot(textSlot), i.slot(lenSlot))
-	return string(i.bytes(textSlot, lenSlot)), uint32(i.Xsvcauth_abi_version())
+	i.module.Xsvcauth_version(i.slot(textSlot), i.slot(lenSlot))
+	return string(i.bytes(textSlot, lenSlot)), uint32(i.module.Xsvcauth_abi_version())
 }
 
 func (library) New(config []byte, capabilities uint32, seed uint64, now engine.Now) (made engine.Client, err error) {
@@ -28,7 +28,7 @@ func (library) New(config []byte, capabilities uint32, seed uint64, now engine.N
 	defer c.leave(&err)
 	c.start(len(config))
 	p, n := put(c.instance, config)
-	result := c.Xsvcauth_client_new(p, n, int32(capabilities), int64(seed), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_new(p, n, int32(capabilities), int64(seed), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
 		defer c.free()
 		return nil, c.failed(result)
@@ -114,7 +114,7 @@ func (c *client) Target(name string) (target uint32, err error) {
 		return 0, err
 	}
 	p, n := put(c.instance, name)
-	if result := c.Xsvcauth_client_target(c.handle, p, n, c.slot(wordSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_target(c.handle, p, n, c.slot(wordSlot), c.slot(errorSlot)); result != 0 {
 		return 0, c.failed(result)
 	}
 	return c.u32(wordSlot), nil
@@ -125,7 +125,7 @@ func (c *client) Token(target uint32, now engine.Now) (lease *engine.Lease, err 
 	if err := c.enter(0); err != nil {
 		return nil, err
 	}
-	result := c.Xsvcauth_client_token(c.handle, int32(target), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_token(c.handle, int32(target), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
 		return nil, c.failed(result)
 	}
@@ -137,7 +137,7 @@ func (c *client) decide(call *engine.Call) (int32, error) {
 	u, ulen := put(c.instance, call.URL)
 	t, tlen := put(c.instance, call.UserToken)
 	f, flen := put(c.instance, call.RedirectedFrom)
-	if result := c.Xsvcauth_client_decide(c.handle, u, ulen, int32(call.Flags), t, tlen, f, flen, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_decide(c.handle, u, ulen, int32(call.Flags), t, tlen, f, flen, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
 		return 0, c.failed(result)
 	}
 	return int32(c.u32(outSlot)), nil
@@ -156,9 +156,9 @@ func (c *client) Decide(call *engine.Call) (decision engine.Decision, err error)
 	if err != nil {
 		return decision, err
 	}
-	c.Xsvcauth_decision_get_kind(handle, c.slot(wordSlot))
+	c.module.Xsvcauth_decision_get_kind(handle, c.slot(wordSlot))
 	decision.Kind = engine.DecisionKind(c.u32(wordSlot))
-	if c.Xsvcauth_decision_target(handle, c.slot(wordSlot)) == 0 {
+	if c.module.Xsvcauth_decision_target(handle, c.slot(wordSlot)) == 0 {
 		decision.HasTarget, decision.Target = true, c.u32(wordSlot)
 	}
 	switch decision.Kind {
@@ -169,13 +169,13 @@ func (c *client) Decide(call *engine.Call) (decision engine.Decision, err error)
 	}
 	// The URL stands where decide put it.
 	const first = 1
-	result := c.Xsvcauth_decision_call_event(handle, 0, 0, 0, int32(c.input), int32(len(call.URL)), 0, first, c.slot(outSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_decision_call_event(handle, 0, 0, 0, int32(c.input), int32(len(call.URL)), 0, first, c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
 		err = c.failed(result)
 	} else {
 		decision.Event = c.text()
 	}
-	c.Xsvcauth_decision_free(handle)
+	c.module.Xsvcauth_decision_free(handle)
 	return decision, err
 }
 
@@ -185,9 +185,9 @@ func (c *alone) text() []byte {
 	if handle == 0 {
 		return nil
 	}
-	c.Xsvcauth_text_get(handle, c.slot(textSlot), c.slot(lenSlot))
+	c.module.Xsvcauth_text_get(handle, c.slot(textSlot), c.slot(lenSlot))
 	copied := append([]byte(nil), c.bytes(textSlot, lenSlot)...)
-	c.Xsvcauth_text_free(handle)
+	c.module.Xsvcauth_text_free(handle)
 	return copied
 }
 
@@ -196,7 +196,7 @@ func (c *client) Register(now engine.Now) (registered bool, err error) {
 	if err := c.enter(0); err != nil {
 		return false, err
 	}
-	result := c.Xsvcauth_client_register(c.handle, int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_register(c.handle, int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(errorSlot))
 	if result != 0 {
 		return false, c.failed(result)
 	}
@@ -208,7 +208,7 @@ func (c *client) Registration() (json []byte, err error) {
 	if err := c.enter(0); err != nil {
 		return nil, err
 	}
-	if result := c.Xsvcauth_client_registration(c.handle, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_registration(c.handle, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
 		return nil, c.failed(result)
 	}
 	return c.text(), nil
@@ -219,7 +219,7 @@ func (c *client) Settings() (json []byte, err error) {
 	if err := c.enter(0); err != nil {
 		return nil, err
 	}
-	if result := c.Xsvcauth_client_settings(c.handle, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_settings(c.handle, c.slot(outSlot), c.slot(errorSlot)); result != 0 {
 		return nil, c.failed(result)
 	}
 	return c.text(), nil
@@ -230,14 +230,14 @@ func (c *client) Health(target uint32) (json []byte, err error) {
 	if err := c.enter(0); err != nil {
 		return nil, err
 	}
-	if result := c.Xsvcauth_client_health(c.handle, int32(target), c.slot(outSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_health(c.handle, int32(target), c.slot(outSlot), c.slot(errorSlot)); result != 0 {
 		return nil, c.failed(result)
 	}
 	return c.text(), nil
 }
 
 func (c *client) decisionText(handle, which int32) string {
-	c.Xsvcauth_decision_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+	c.module.Xsvcauth_decision_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 	return string(c.bytes(textSlot, lenSlot))
 }
 
@@ -250,13 +250,13 @@ func (c *client) TokenFor(call *engine.Call, now engine.Now) (lease *engine.Leas
 	if err != nil {
 		return nil, err
 	}
-	result := c.Xsvcauth_client_token_for(c.handle, handle, int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_token_for(c.handle, handle, int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
 		err = c.failed(result)
 	} else {
 		lease = c.lease(c.u32(outSlot))
 	}
-	c.Xsvcauth_decision_free(handle)
+	c.module.Xsvcauth_decision_free(handle)
 	return lease, err
 }
 
@@ -270,13 +270,13 @@ func (c *client) Answered(call *engine.Call, answer *engine.Answer) (what engine
 		return 0, err
 	}
 	p, n := put(c.instance, answer.Fields)
-	result := c.Xsvcauth_client_answered(c.handle, handle, int32(answer.Status), p, n, int32(answer.Replay), c.slot(wordSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_answered(c.handle, handle, int32(answer.Status), p, n, int32(answer.Replay), c.slot(wordSlot), c.slot(errorSlot))
 	if result != 0 {
 		err = c.failed(result)
 	} else {
 		what = engine.Answered(c.u32(wordSlot))
 	}
-	c.Xsvcauth_decision_free(handle)
+	c.module.Xsvcauth_decision_free(handle)
 	return what, err
 }
 
@@ -289,13 +289,13 @@ func (c *client) Reject(call *engine.Call, id uint64, replay engine.Replay, now 
 	if err != nil {
 		return 0, nil, err
 	}
-	result := c.Xsvcauth_client_reject(c.handle, handle, int64(id), int32(replay), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_reject(c.handle, handle, int64(id), int32(replay), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(outSlot), c.slot(errorSlot))
 	if result != 0 {
 		err = c.failed(result)
 	} else {
 		what, lease = engine.Rejection(c.u32(wordSlot)), c.lease(c.u32(outSlot))
 	}
-	c.Xsvcauth_decision_free(handle)
+	c.module.Xsvcauth_decision_free(handle)
 	return what, lease, err
 }
 
@@ -305,7 +305,7 @@ func (c *client) Adopt(target uint32, record []byte, clock engine.RecordClock, n
 		return false, err
 	}
 	p, n := put(c.instance, record)
-	result := c.Xsvcauth_client_adopt(c.handle, int32(target), p, n, int32(clock), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(errorSlot))
+	result := c.module.Xsvcauth_client_adopt(c.handle, int32(target), p, n, int32(clock), int64(now.Mono), int64(now.Wall), c.slot(wordSlot), c.slot(errorSlot))
 	if result != 0 {
 		return false, c.failed(result)
 	}
@@ -317,7 +317,7 @@ func (c *client) SecretsChanged(now engine.Now) (err error) {
 	if err := c.enter(0); err != nil {
 		return err
 	}
-	return c.failed(c.Xsvcauth_client_secrets_changed(c.handle, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_secrets_changed(c.handle, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) Stats() (stats engine.Stats, err error) {
@@ -325,7 +325,7 @@ func (c *client) Stats() (stats engine.Stats, err error) {
 	if err := c.enter(0); err != nil {
 		return stats, err
 	}
-	if result := c.Xsvcauth_client_stats(c.handle, c.slot(infoSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_stats(c.handle, c.slot(infoSlot), c.slot(errorSlot)); result != 0 {
 		return stats, c.failed(result)
 	}
 	return engine.Stats{
@@ -347,7 +347,7 @@ func (c *client) CompleteResponse(task uint64, answer *engine.Answer, now engine
 	}
 	p, n := put(c.instance, answer.Fields)
 	b, size := put(c.instance, answer.Body)
-	return c.failed(c.Xsvcauth_client_complete_response(c.handle, int64(task), int32(answer.Status), p, n, b, size, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_response(c.handle, int64(task), int32(answer.Status), p, n, b, size, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) CompleteSendFailed(task uint64, failure engine.SendFailure, detail string, now engine.Now) (err error) {
@@ -356,7 +356,7 @@ func (c *client) CompleteSendFailed(task uint64, failure engine.SendFailure, det
 		return err
 	}
 	p, n := put(c.instance, detail)
-	return c.failed(c.Xsvcauth_client_complete_send_failed(c.handle, int64(task), int32(failure), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_send_failed(c.handle, int64(task), int32(failure), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) CompleteBytes(task uint64, value []byte, now engine.Now) (err error) {
@@ -365,7 +365,7 @@ func (c *client) CompleteBytes(task uint64, value []byte, now engine.Now) (err e
 		return err
 	}
 	p, n := put(c.instance, value)
-	return c.failed(c.Xsvcauth_client_complete_bytes(c.handle, int64(task), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_bytes(c.handle, int64(task), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) CompleteRecord(task uint64, value []byte, version uint64, now engine.Now) (err error) {
@@ -374,7 +374,7 @@ func (c *client) CompleteRecord(task uint64, value []byte, version uint64, now e
 		return err
 	}
 	p, n := put(c.instance, value)
-	return c.failed(c.Xsvcauth_client_complete_record(c.handle, int64(task), p, n, int64(version), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_record(c.handle, int64(task), p, n, int64(version), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) CompleteStore(task uint64, outcome engine.StoreOutcome, number uint64, now engine.Now) (err error) {
@@ -382,7 +382,7 @@ func (c *client) CompleteStore(task uint64, outcome engine.StoreOutcome, number 
 	if err := c.enter(0); err != nil {
 		return err
 	}
-	return c.failed(c.Xsvcauth_client_complete_store(c.handle, int64(task), int32(outcome), int64(number), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_store(c.handle, int64(task), int32(outcome), int64(number), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) CompleteFailed(task uint64, detail string, now engine.Now) (err error) {
@@ -391,7 +391,7 @@ func (c *client) CompleteFailed(task uint64, detail string, now engine.Now) (err
 		return err
 	}
 	p, n := put(c.instance, detail)
-	return c.failed(c.Xsvcauth_client_complete_failed(c.handle, int64(task), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_failed(c.handle, int64(task), p, n, int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 func (c *client) CompleteUnsupported(task uint64, now engine.Now) (err error) {
@@ -399,7 +399,7 @@ func (c *client) CompleteUnsupported(task uint64, now engine.Now) (err error) {
 	if err := c.enter(0); err != nil {
 		return err
 	}
-	return c.failed(c.Xsvcauth_client_complete_unsupported(c.handle, int64(task), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
+	return c.failed(c.module.Xsvcauth_client_complete_unsupported(c.handle, int64(task), int64(now.Mono), int64(now.Wall), c.slot(errorSlot)))
 }
 
 // failed makes an error of a result, and of the error object in its slot.
@@ -417,10 +417,10 @@ func (c *alone) failed(result int32) error {
 // failure reads an error object and frees it.
 func (c *alone) failure(handle int32) *engine.Failure {
 	text := func(which int32) string {
-		c.Xsvcauth_error_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		c.module.Xsvcauth_error_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return string(c.bytes(textSlot, lenSlot))
 	}
-	c.Xsvcauth_error_get_info(handle, c.slot(infoSlot))
+	c.module.Xsvcauth_error_get_info(handle, c.slot(infoSlot))
 	number := func(at, known uint32) int64 {
 		if !c.u8(infoSlot + known) {
 			return -1
@@ -436,7 +436,7 @@ func (c *alone) failure(handle int32) *engine.Failure {
 	}
 	f.Display, f.Code, f.Message, f.Member = text(1), text(2), text(3), text(4)
 	f.OAuthError, f.OAuthDescription, f.Challenge = text(5), text(6), text(7)
-	c.Xsvcauth_error_free(handle)
+	c.module.Xsvcauth_error_free(handle)
 	(*c.memory)[c.slots+errorSlot], (*c.memory)[c.slots+errorSlot+1], (*c.memory)[c.slots+errorSlot+2], (*c.memory)[c.slots+errorSlot+3] = 0, 0, 0, 0
 	return f
 }
@@ -448,10 +448,10 @@ func (c *client) lease(pointer uint32) *engine.Lease {
 	}
 	handle := int32(pointer)
 	text := func(which int32) string {
-		c.Xsvcauth_lease_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		c.module.Xsvcauth_lease_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return string(c.bytes(textSlot, lenSlot))
 	}
-	c.Xsvcauth_lease_get_info(handle, c.slot(infoSlot))
+	c.module.Xsvcauth_lease_get_info(handle, c.slot(infoSlot))
 	l := &engine.Lease{
 		ID:            c.u64(infoSlot),
 		RefreshAt:     c.u64(infoSlot + 8),
@@ -463,12 +463,12 @@ func (c *client) lease(pointer uint32) *engine.Lease {
 	if scopes := c.u32(infoSlot + 48); scopes > 0 {
 		l.Scopes = make([]string, scopes)
 		for n := range l.Scopes {
-			c.Xsvcauth_lease_scope(handle, int32(n), c.slot(textSlot), c.slot(lenSlot))
+			c.module.Xsvcauth_lease_scope(handle, int32(n), c.slot(textSlot), c.slot(lenSlot))
 			l.Scopes[n] = string(c.bytes(textSlot, lenSlot))
 		}
 	}
 	l.Value, l.ClientID, l.Subject, l.Authorization = text(1), text(2), text(3), text(4)
-	c.Xsvcauth_lease_release(handle)
+	c.module.Xsvcauth_lease_release(handle)
 	return l
 }
 
@@ -477,7 +477,7 @@ func (c *client) Poll(now engine.Now, least engine.Level) (output *engine.Output
 	if err := c.enter(0); err != nil {
 		return nil, err
 	}
-	if result := c.Xsvcauth_client_poll(c.handle, int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(longSlot), c.slot(errorSlot)); result != 0 {
+	if result := c.module.Xsvcauth_client_poll(c.handle, int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(longSlot), c.slot(errorSlot)); result != 0 {
 		return nil, c.failed(result)
 	}
 	handle := int32(c.u32(outSlot))
@@ -485,60 +485,60 @@ func (c *client) Poll(now engine.Now, least engine.Level) (output *engine.Output
 		return &engine.Output{Kind: engine.OutputIdle, IdleUntil: c.u64(longSlot)}, nil
 	}
 	o := c.output(handle, now, least)
-	c.Xsvcauth_output_free(handle)
+	c.module.Xsvcauth_output_free(handle)
 	return o, nil
 }
 
 func (c *client) output(handle int32, now engine.Now, least engine.Level) *engine.Output {
 	bytes := func(which int32) []byte {
-		c.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		c.module.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return append([]byte(nil), c.bytes(textSlot, lenSlot)...)
 	}
 	text := func(which int32) string {
-		c.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
+		c.module.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return string(c.bytes(textSlot, lenSlot))
 	}
-	c.Xsvcauth_output_get_kind(handle, c.slot(wordSlot))
+	c.module.Xsvcauth_output_get_kind(handle, c.slot(wordSlot))
 	o := &engine.Output{Kind: engine.OutputKind(c.u32(wordSlot))}
-	if c.Xsvcauth_output_task(handle, c.slot(infoSlot)) == 0 {
+	if c.module.Xsvcauth_output_task(handle, c.slot(infoSlot)) == 0 {
 		o.Task, o.Deadline = c.u64(infoSlot), c.u64(infoSlot+8)
 	}
 	switch o.Kind {
 	case engine.OutputLease:
-		c.Xsvcauth_output_lease_change(handle, c.slot(infoSlot))
+		c.module.Xsvcauth_output_lease_change(handle, c.slot(infoSlot))
 		o.Target, o.State = c.u32(infoSlot), engine.LeaseState(c.u32(infoSlot+4))
 		o.Subject = text(8)
 		switch o.State {
 		case engine.LeaseReady, engine.LeaseOnce:
-			c.Xsvcauth_output_lease(handle, c.slot(outSlot))
+			c.module.Xsvcauth_output_lease(handle, c.slot(outSlot))
 			lease := c.u32(outSlot)
-			if o.State == engine.LeaseReady && o.Subject == "" && c.Xsvcauth_lease_record(int32(lease), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot)) == 0 {
+			if o.State == engine.LeaseReady && o.Subject == "" && c.module.Xsvcauth_lease_record(int32(lease), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot)) == 0 {
 				o.Record = c.text()
 			}
 			o.Lease = c.lease(lease)
 		case engine.LeaseFailed:
-			c.Xsvcauth_output_error(handle, c.slot(outSlot))
+			c.module.Xsvcauth_output_error(handle, c.slot(outSlot))
 			o.Failure = c.failure(int32(c.u32(outSlot)))
 		}
 	case engine.OutputEvent:
-		c.Xsvcauth_output_event_level(handle, c.slot(wordSlot))
+		c.module.Xsvcauth_output_event_level(handle, c.slot(wordSlot))
 		if o.Level = engine.Level(c.u32(wordSlot)); o.Level >= least {
 			o.Event = bytes(7)
 		}
 	case engine.OutputSend:
 		o.Method, o.URL, o.Body = text(1), text(2), bytes(3)
-		c.Xsvcauth_output_send(handle, c.slot(infoSlot))
+		c.module.Xsvcauth_output_send(handle, c.slot(infoSlot))
 		o.Timeout, o.MaxBytes = c.u64(infoSlot), c.u64(infoSlot+8)
 		o.Headers = bytes(9)
 	case engine.OutputReadSecret:
-		c.Xsvcauth_output_secret_kind(handle, c.slot(wordSlot))
+		c.module.Xsvcauth_output_secret_kind(handle, c.slot(wordSlot))
 		o.SecretKind, o.Secret = engine.SecretKind(c.u32(wordSlot)), text(4)
 	case engine.OutputRandom:
-		c.Xsvcauth_output_random(handle, c.slot(longSlot))
+		c.module.Xsvcauth_output_random(handle, c.slot(longSlot))
 		o.Random = c.u64(longSlot)
 	case engine.OutputStore:
 		o.Key, o.Value = text(5), bytes(6)
-		c.Xsvcauth_output_store(handle, c.slot(infoSlot))
+		c.module.Xsvcauth_output_store(handle, c.slot(infoSlot))
 		o.Version, o.TTL, o.Fence = c.u64(infoSlot), c.u64(infoSlot+8), c.u64(infoSlot+16)
 		o.Operation = engine.StoreOp(c.u32(infoSlot + 24))
 	}
