@@ -5,9 +5,9 @@ go 1.26.0
 
 tool github.com/ncruces/wasm2go
 
-require golang.org/x/mod v0.43.0
-
 require (
-	github.com/ncruces/wasm2go v0.4.21 // indirect
-	golang.org/x/tools v0.52.0 // indirect
+	golang.org/x/mod v0.43.0
+	golang.org/x/tools v0.52.0
 )
+
+require github.com/ncruces/wasm2go v0.4.21 // indirect
