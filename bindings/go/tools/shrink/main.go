@@ -30,6 +30,7 @@ func main() {
 	}
 	plainNumbers(file)
 	functions(file)
+	memoryFirst(file)
 	if !*portable {
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && ofModule(f) {
@@ -181,6 +182,24 @@ func functions(file *ast.File) {
 			}
 		}
 		return true
+	})
+}
+
+// memoryFirst puts memory, which is used most, at the start of the module, where its address is shortest.
+func memoryFirst(file *ast.File) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != "Module" {
+			return true
+		}
+		fields := spec.Type.(*ast.StructType).Fields
+		for i, field := range fields.List {
+			if text(field.Type) == "wasmMemory" {
+				copy(fields.List[1:i+1], fields.List[:i])
+				fields.List[0] = field
+			}
+		}
+		return false
 	})
 }
 
