@@ -215,6 +215,7 @@ func (c *Client) Close() error {
 	c.stop()
 	c.work.Wait()
 	c.mutex.Lock()
+	c.routes.Store(newRoutes())
 	c.core.Load().Free()
 	clear(c.making.config)
 	c.mutex.Unlock()

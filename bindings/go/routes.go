@@ -14,30 +14,36 @@ import (
 type routes struct {
 	seed   maphash.Seed
 	places [512]atomic.Pointer[route]
+	// Of users' calls, with their tokens: few, so that few tokens stay in memory.
+	users [64]atomic.Pointer[route]
 }
 
 // route is one answer.
 type route struct {
 	scheme, host, path, rawPath string
 	flags                       uint32
+	userToken                   string
 	kind                        engine.DecisionKind
 	target                      uint32
 	cell                        *cell // of kind lease
 	audit                       audit
-	// The rest depends on the user, and is not remembered.
-	authorization string
-	whose         owner
+	authorization               string
+	whose                       owner
 }
 
 func newRoutes() *routes { return &routes{seed: maphash.MakeSeed()} }
 
-func (r *routes) place(u *url.URL, flags uint32) *atomic.Pointer[route] {
+func (r *routes) place(u *url.URL, flags uint32, by *user) *atomic.Pointer[route] {
 	hash := maphash.String(r.seed, u.Path) + 31*maphash.String(r.seed, u.Host) + uint64(flags)
+	if by.has {
+		hash += 31 * maphash.String(r.seed, by.token)
+		return &r.users[hash%uint64(len(r.users))]
+	}
 	return &r.places[hash%uint64(len(r.places))]
 }
 
-func (r *route) fits(u *url.URL, flags uint32) bool {
-	return r.path == u.Path && r.host == u.Host && r.scheme == u.Scheme && r.rawPath == u.RawPath && r.flags == flags
+func (r *route) fits(u *url.URL, flags uint32, by *user) bool {
+	return r.path == u.Path && r.host == u.Host && r.scheme == u.Scheme && r.rawPath == u.RawPath && r.flags == flags && r.userToken == by.token
 }
 
 // route says what a request carries.
@@ -50,12 +56,15 @@ func (c *Client) route(r *http.Request) (*route, error) {
 	if by.required {
 		flags |= engine.UserRequired
 	}
-	if by.has || r.Response != nil || r.URL.User != nil || r.URL.Opaque != "" {
+	if by.has {
+		flags |= engine.HasUserToken
+	}
+	if r.Response != nil || r.URL.User != nil || r.URL.Opaque != "" {
 		return c.decide(call(r, flags, by))
 	}
 	known := c.routes.Load()
-	place := known.place(r.URL, flags)
-	if found := place.Load(); found != nil && found.fits(r.URL, flags) {
+	place := known.place(r.URL, flags, &by)
+	if found := place.Load(); found != nil && found.fits(r.URL, flags, &by) {
 		return found, nil
 	}
 	found, err := c.decide(call(r, flags, by))
@@ -63,8 +72,11 @@ func (c *Client) route(r *http.Request) (*route, error) {
 		return nil, err
 	}
 	found.scheme, found.host, found.path, found.rawPath = r.URL.Scheme, r.URL.Host, r.URL.Path, r.URL.RawPath
-	found.flags = flags
-	place.Store(found)
+	found.flags, found.userToken = flags, by.token
+	// What a user's token is exchanged for is not kept longer than the core keeps it.
+	if found.whose.subject == "" {
+		place.Store(found)
+	}
 	return found, nil
 }
 

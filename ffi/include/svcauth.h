@@ -889,7 +889,7 @@ svcauth_result svcauth_version(const char **text,
 // `url` is what is connected to, not what a Host header says. A call that must not be made is an error.
 // Does not wait for other threads. Freed by `svcauth_decision_free`.
 //
-// Without a user's token and redirects, two calls with the same flags whose URLs have the same scheme, host,
+// Without redirects, two calls with the same flags and user's token whose URLs have the same scheme, host,
 // port and path are decided the same, so a program may keep decisions until an output of kind calls changed.
 svcauth_result svcauth_client_decide(const svcauth_client *client,
                                      const char *url,

@@ -138,7 +138,7 @@ pub enum RejectionKind {
 /// `url` is what is connected to, not what a Host header says. A call that must not be made is an error.
 /// Does not wait for other threads. Freed by `svcauth_decision_free`.
 ///
-/// Without a user's token and redirects, two calls with the same flags whose URLs have the same scheme, host,
+/// Without redirects, two calls with the same flags and user's token whose URLs have the same scheme, host,
 /// port and path are decided the same, so a program may keep decisions until an output of kind calls changed.
 #[cfg_attr(test, ffi_export(rename = "check_svcauth_client_decide"))]
 #[no_mangle]
