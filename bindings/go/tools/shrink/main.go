@@ -1,6 +1,6 @@
 // Shrink makes a smaller program of the Go source that wasm2go writes: memory is accessed directly and checked once
-// where wasm2go calls functions that are inlined, functions take the place of methods, and each stands in one line,
-// since programs hold tables of methods, inlined calls and lines. It reads and writes files that it is given by name.
+// where wasm2go calls functions that are inlined, functions take the place of methods, and each stands in one line and
+// is not inlined, since programs hold tables of methods, inlined calls and lines. It reads and writes files that it is given by name.
 package main
 
 import (
@@ -225,6 +225,9 @@ func written(files *token.FileSet, file *ast.File, direct bool) []byte {
 				out.WriteString(c.Text + "\n")
 			}
 			f.Doc = nil
+		}
+		if isFunc && (ofModule(f) || strings.HasPrefix(f.Name.Name, "memory_")) {
+			out.WriteString("//go:noinline\n") // wasm-opt has inlined what makes it smaller
 		}
 		var source bytes.Buffer
 		if err := format.Node(&source, files, d); err != nil {
