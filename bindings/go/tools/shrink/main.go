@@ -1,6 +1,7 @@
 // Shrink makes a smaller program of the Go source that wasm2go writes: memory is accessed directly and checked once
 // where wasm2go calls functions that are inlined, functions take the place of methods, and each stands in one line and
-// is not inlined, since programs hold tables of methods, inlined calls and lines. It reads and writes files that it is given by name.
+// is not inlined, since programs hold tables of methods, inlined calls and lines. It reads and writes files that it is
+// given by name.
 package main
 
 import (
@@ -31,6 +32,7 @@ func main() {
 	plainNumbers(file)
 	functions(file)
 	memoryFirst(file)
+	roomToGrow(file)
 	if !*portable {
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && ofModule(f) {
@@ -201,6 +203,25 @@ func memoryFirst(file *ast.File) {
 		}
 		return false
 	})
+}
+
+// roomToGrow makes memory so that it grows by the first MiB without being copied, and pages are touched only by use.
+func roomToGrow(file *ast.File) {
+	found := false
+	ast.Inspect(file, func(n ast.Node) bool {
+		s, ok := n.(*ast.AssignStmt)
+		if !ok || text(s.Lhs[0]) != "m.memory" {
+			return true
+		}
+		if c, ok := s.Rhs[0].(*ast.CallExpr); ok && text(c.Fun) == "make" && len(c.Args) == 2 {
+			c.Args = append(c.Args, &ast.BinaryExpr{X: c.Args[1], Op: token.ADD, Y: expr("1<<20")})
+			found = true
+		}
+		return true
+	})
+	if !found {
+		log.Fatal("memory is made in another way than shrink expects")
+	}
 }
 
 // written is the file, with each function in a line.
