@@ -95,7 +95,6 @@ func New(config []byte, options ...Option) (*Client, error) {
 		clear(c.making.config)
 		return nil, err
 	}
-	c.routes.Store(newRoutes())
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -215,7 +214,7 @@ func (c *Client) Close() error {
 	c.stop()
 	c.work.Wait()
 	c.mutex.Lock()
-	c.routes.Store(newRoutes())
+	c.routes.Store(nil)
 	c.core.Load().Free()
 	clear(c.making.config)
 	c.mutex.Unlock()

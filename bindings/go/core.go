@@ -52,7 +52,7 @@ func (c *Client) replaceHeld(ended *core, why error) {
 	}
 	c.core.Store(made)
 	ended.Free()
-	c.routes.Store(newRoutes())
+	c.routes.Store(nil)
 	c.disarm()
 	// What panics each time must not be asked for ever.
 	const often = 10 * time.Second

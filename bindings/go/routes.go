@@ -33,6 +33,18 @@ type route struct {
 
 func newRoutes() *routes { return &routes{seed: maphash.MakeSeed()} }
 
+// remembered makes them with the first call: a client whose tokens are asked for by name needs none.
+func (c *Client) remembered() *routes {
+	known := c.routes.Load()
+	if known == nil {
+		known = newRoutes()
+		if !c.routes.CompareAndSwap(nil, known) {
+			return c.remembered()
+		}
+	}
+	return known
+}
+
 func (r *routes) place(u *url.URL, flags uint32, by *user) *atomic.Pointer[route] {
 	hash := maphash.String(r.seed, u.Path) + 31*maphash.String(r.seed, u.Host) + uint64(flags)
 	if by.has {
@@ -62,7 +74,7 @@ func (c *Client) route(r *http.Request) (*route, error) {
 	if r.Response != nil || r.URL.User != nil || r.URL.Opaque != "" {
 		return c.decide(call(r, flags, by))
 	}
-	known := c.routes.Load()
+	known := c.remembered()
 	place := known.place(r.URL, flags, &by)
 	if found := place.Load(); found != nil && found.fits(r.URL, flags, &by) {
 		return found, nil
