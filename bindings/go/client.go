@@ -214,8 +214,8 @@ func (c *Client) Close() error {
 	c.stop()
 	c.work.Wait()
 	c.mutex.Lock()
-	c.routes.Store(nil)
 	c.core.Load().Free()
+	c.routes.Store(nil) // last, so that nothing the core said is put there again
 	clear(c.making.config)
 	c.mutex.Unlock()
 	c.emit()
