@@ -77,7 +77,7 @@ func (c *Client) poll() {
 				c.events.push(event{level: o.Level, json: o.Event})
 			}
 		case engine.OutputCallsChanged:
-			c.routes.Store(newRoutes())
+			c.routes.Store(nil)
 		default:
 			if !c.atOnce(o) {
 				c.ready = append(c.ready, o)
