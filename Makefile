@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate prove fuzz rust tools
+.PHONY: help demo test rust-test lint bench simulate prove fuzz rust tools
 .PHONY: lib dist install c-test c-tools sanitize sizes wasm
 .PHONY: go-engine go-module go-test go-bench
 
@@ -25,14 +25,11 @@ demo: c-tools ## the whole story on the embedded lab, less than a minute after t
 	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
-test: c-tools tools ## all tests of all languages
+test: rust-test c-test sizes go-test ## all tests of all languages
+
+rust-test: c-tools tools ## the tests of core, the Rust client, the command, the lab, the demo and the C ABI
 	$(CARGO) test --locked --workspace --all-features
-	$(MAKE) c-test sizes
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
-	bindings/go/tools/test
-	bindings/go/tools/test-release
-	examples/go/test
-	examples/openchami/test
 
 lint: tools ## formatting, clippy, go vet
 	$(CARGO) fmt --all --check
@@ -84,9 +81,11 @@ go-engine: tools ## the Go source of the default engine of bindings/go
 go-module: tools ## the Go module as it is released, in target/go-module
 	@bindings/go/tools/make-module >/dev/null
 
-go-test: c-tools tools ## the tests of bindings/go, with both engines, and of the module as it is released
+go-test: c-tools tools ## the tests of bindings/go, with both engines, of the module as it is released, and of the examples
 	@bindings/go/tools/test
 	@bindings/go/tools/test-release
+	@examples/go/test
+	@examples/openchami/test
 
 go-bench: c-tools tools ## what is promised about bindings/go, with both engines
 	@bindings/go/bench/run
