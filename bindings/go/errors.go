@@ -35,6 +35,8 @@ const (
 	ErrStoreCorrupt Code = "store_corrupt"
 	// ErrUserTokenMissing: the call belongs to a user's request that carries no token of the user.
 	ErrUserTokenMissing Code = "user_token_missing"
+	// ErrTooManySubjects: tokens of too many users are waited for at once; limits.subjects bounds them.
+	ErrTooManySubjects Code = "too_many_subjects"
 	// ErrClosed: the client was closed.
 	ErrClosed Code = "closed"
 )
@@ -67,6 +69,10 @@ const (
 	ErrIssuerMismatch Code = "issuer_mismatch"
 	// ErrUntrustedEndpoint: the server named an endpoint that may not be used.
 	ErrUntrustedEndpoint Code = "untrusted_endpoint"
+	// ErrAnswerTooLarge: the answer is larger than allowed.
+	ErrAnswerTooLarge Code = "answer_too_large"
+	// ErrMissingEndpoint: neither the configuration nor the server's metadata names the endpoint that is needed.
+	ErrMissingEndpoint Code = "missing_endpoint"
 )
 
 // The network's errors, and ours.
@@ -77,8 +83,6 @@ const (
 	ErrTimeout Code = "timeout"
 	// ErrTLS: TLS could not be set up or verified.
 	ErrTLS Code = "tls_failed"
-	// ErrAnswerTooLarge: the answer is larger than allowed.
-	ErrAnswerTooLarge Code = "answer_too_large"
 	// ErrConnectionBroken: the connection broke before the answer was whole.
 	ErrConnectionBroken Code = "connection_broken"
 	// ErrInternal: a bug in svcauth; please report it.
