@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Callable, Optional, TypeVar, cast
 
-F = TypeVar("F", bound=Callable[..., Any])
+TYPE_CHECKING = False  # typing's costs an import
+if TYPE_CHECKING:
+    from contextvars import Token
+    from typing import Any, Callable, Optional, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 
 class User:
@@ -22,45 +22,49 @@ class User:
         self.required = required
 
     def __repr__(self) -> str:
-        return "<svcauth user>" if self.token is not None else "<no svcauth user>"
+        return "<svcauth: a user>" if self.token is not None else "<svcauth: no user>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("a user's token is not written down")
+        raise TypeError("a user's token is not pickled")
 
 
-NOBODY = User()
+user: ContextVar[User] = ContextVar("svcauth_user", default=User())  # noqa: B039, it does not change
 
-user: ContextVar[User] = ContextVar("svcauth_user", default=NOBODY)
-
-current: Callable[[], User] = user.get
+current = user.get
 
 
-@contextmanager
-def user_token(token: str) -> Iterator[None]:
+class _Block:
+    __slots__ = ("_before", "_user")
+
+    def __init__(self, of: User) -> None:
+        self._user = of
+
+    def __enter__(self) -> None:
+        self._before: Token[User] = user.set(self._user)
+
+    def __exit__(self, *_: object) -> None:
+        user.reset(self._before)
+
+
+def user_token(token: str) -> _Block:
     """Marks calls that are made inside as made on behalf of the user who holds `token`, as it stood behind
-    `Bearer` in the inbound request.
+    `Bearer` in the inbound request:
+
+        with svcauth.user_token(token):
+            session.get(url)
 
     What the called service gets is the target's `user_token`: this token, one it is exchanged for, or the
     service's own. It goes to no URL outside of the targets.
     """
     if not isinstance(token, str):
         raise TypeError("the user's token is a str")
-    before = user.set(User(token, current().required))
-    try:
-        yield
-    finally:
-        user.reset(before)
+    return _Block(User(token, current().required))
 
 
-@contextmanager
-def user_required() -> Iterator[None]:
-    """Marks calls that are made inside as belonging to a user's request: without a user's token they are refused
-    with `UserTokenMissing`, instead of being made with the service's own."""
-    before = user.set(User(current().token, True))
-    try:
-        yield
-    finally:
-        user.reset(before)
+def user_required() -> _Block:
+    """Marks calls that are made inside (`with svcauth.user_required():`) as belonging to a user's request: without a
+    user's token they are refused with `UserTokenMissing`, instead of being made with the service's own."""
+    return _Block(User(current().token, True))
 
 
 def require_user(function: F) -> F:
@@ -68,23 +72,26 @@ def require_user(function: F) -> F:
 
     Put it below the decorator that makes the function a route.
     """
+    import functools
+    import inspect
+
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError("a generator runs when it is read: write `with svcauth.user_required():` in it")
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
-        async def waiting(*arguments: Any, **named: Any) -> Any:
+        async def answer(*arguments: Any, **named: Any) -> Any:
             with user_required():
                 return await function(*arguments, **named)
 
-        return cast(F, waiting)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError("a generator runs when it is read: write `with svcauth.user_required():` in it")
+    else:
 
-    @functools.wraps(function)
-    def calling(*arguments: Any, **named: Any) -> Any:
-        with user_required():
-            return function(*arguments, **named)
+        @functools.wraps(function)
+        def answer(*arguments: Any, **named: Any) -> Any:
+            with user_required():
+                return function(*arguments, **named)
 
-    return cast(F, calling)
+    return answer  # type: ignore[return-value]
 
 
 def bearer(field: str) -> Optional[str]:

@@ -1,0 +1,106 @@
+"""Puts the C library into the wheel, and what cargo needs into the sdist.
+
+A wheel takes the library from the folder in SVCAUTH_LIBRARY, where ffi/build-lib has made it, and the platform of its
+tag from SVCAUTH_PLATFORM; `make wheel` sets both. Without them the library is built here by cargo, for this machine
+and no other, in the profile that SVCAUTH_PROFILE names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+HERE = Path(__file__).resolve().parent
+CARGO = "cargo"  # the folder in the sdist
+# What the workspace consists of, and the texts of its licenses.
+TREE = ["Cargo.toml", "Cargo.lock", "core", "ffi", "bindings/rust", "examples/demo", "examples/lab", "examples/rust"]
+LEFT_OUT = ("core/fuzz/", "core/scenarios/", "ffi/wasm-opt/", "ffi/tests/c/")
+LICENSES = ["LICENSE-APACHE", "LICENSE-MIT"]
+
+
+def workspace() -> Path:
+    """Where the Rust sources are: in an sdist beside this file, in a checkout two folders up."""
+    for root in (HERE / CARGO, HERE.parent.parent):
+        if (root / "ffi" / "Cargo.toml").is_file():
+            return root
+    raise SystemExit("svcauth: the Rust sources are missing; build from a checkout or from an sdist")
+
+
+def version() -> str:
+    text = (workspace() / "Cargo.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
+    if found is None:
+        raise SystemExit("svcauth: Cargo.toml names no version")
+    return found.group(1)
+
+
+class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name == "sdist":
+            build_data["force_include"].update(_sources())
+            return
+        build_data["pure_python"] = False
+        platform = os.environ.get("SVCAUTH_PLATFORM") or sysconfig.get_platform()
+        build_data["tag"] = "py3-none-" + re.sub(r"[-.]", "_", platform)
+        if version == "editable":
+            return
+        library = _given() or _built()
+        build_data["force_include"][str(library)] = f"svcauth/_lib/{_name()}"
+        if (HERE / CARGO).is_dir():
+            return
+        for name in LICENSES:
+            build_data["force_include"].setdefault(str(workspace() / name), f"svcauth-{self.metadata.version}.dist-info/licenses/{name}")
+
+
+def _name() -> str:
+    return {"darwin": "libsvcauth.dylib", "win32": "svcauth.dll"}.get(sys.platform, "libsvcauth.so")
+
+
+def _given() -> Path | None:
+    folder = os.environ.get("SVCAUTH_LIBRARY")
+    if not folder:
+        return None
+    library = (Path(folder) / _name()).resolve()
+    if not library.is_file():
+        raise SystemExit(f"svcauth: {folder} holds no {_name()}; build it with ffi/build-lib")
+    return library
+
+
+def _built() -> Path:
+    root = workspace()
+    if shutil.which("cargo") is None:
+        raise SystemExit("svcauth: no wheel fits this machine, so the library is built here, which needs Rust 1.89 or newer (rustup.rs)")
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or root / "target")
+    profile = os.environ.get("SVCAUTH_PROFILE") or "library"
+    flags = f"--remap-path-prefix={root}="
+    for registry in Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").glob("registry/src/*"):
+        flags += f"\x1f--remap-path-prefix={registry}="
+    environment = {**os.environ, "CARGO_ENCODED_RUSTFLAGS": flags, "CARGO_PROFILE_LIBRARY_STRIP": "symbols"}
+    subprocess.run(
+        ["cargo", "rustc", "--locked", "--package", "svcauth-ffi", "--features", "transport", "--profile", profile,
+         "--crate-type", "cdylib", "--manifest-path", root / "Cargo.toml", "--target-dir", target],
+        check=True, env=environment,
+    )  # fmt: skip
+    return target / {"dev": "debug"}.get(profile, profile) / _name()
+
+
+def _sources() -> dict[str, str]:
+    """What of the checkout goes into the sdist: files that git knows."""
+    root = workspace()
+    if root.name == CARGO:
+        tracked = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    else:
+        listed = subprocess.run(["git", "ls-files", "-z", *TREE], cwd=root, check=True, capture_output=True)
+        tracked = [name for name in listed.stdout.decode().split("\0") if name and not name.startswith(LEFT_OUT)]
+    found = {str(root / name): f"{CARGO}/{name}" for name in tracked}
+    for name in LICENSES:
+        found[str(root / name if (root / name).is_file() else HERE / name)] = name
+    return found
