@@ -66,6 +66,11 @@ fn main() -> ExitCode {
     stage.act("go", "a service in Go, built without cgo", go::without_cgo);
     stage.act("go and C", "the same, linked to libsvcauth", go::with_cgo);
     stage.act("C", "a program in C, with libcurl", c::play);
+    stage.act(
+        "python",
+        "a service in Python, with the standard library",
+        python::play,
+    );
     stage.act("secrets", "nothing above tells one", secrets::play);
     stage.close()
 }

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-const ACTS: [&str; 18] = [
+const ACTS: [&str; 19] = [
     "register",
     "authorize",
     "token",
@@ -23,6 +23,7 @@ const ACTS: [&str; 18] = [
     "go",
     "go and C",
     "C",
+    "python",
     "secrets",
 ];
 
@@ -94,6 +95,6 @@ fn build_the_services_beside(demo: &Path) {
     let built = Command::new(script).arg(demo.parent().unwrap()).status();
     assert!(
         built.unwrap().success(),
-        "the services in Go and C cannot be built"
+        "the services in Go, C and Python cannot be built"
     );
 }

@@ -105,7 +105,7 @@ fn play(act: &mut Act<'_>, build: &Build) -> Result<(), Stop> {
         .filter_map(|boot| boot.join().ok())
         .filter(|status| matches!(status, Ok(200)))
         .count() as u64;
-    let client_id = saved(act, &place);
+    let client_id = saved(act, &place, "Go");
     let callers = at_smd()
         .iter()
         .filter(|entry| entry.client_id.as_deref() == Some(&client_id))
@@ -216,19 +216,19 @@ fn play(act: &mut Act<'_>, build: &Build) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The client id of the saved registration, whose secrets are noted.
-fn saved(act: &mut Act<'_>, place: &Place) -> String {
+/// The client id of the registration that a program in this language has saved, whose secrets are noted.
+pub(super) fn saved(act: &mut Act<'_>, place: &Place, language: &str) -> String {
     let saved = place.saved_registration().unwrap_or_default();
     for member in ["client_secret", "registration_access_token"] {
         act.plant(
-            format!("the Go program's {member}"),
+            format!("the {language} program's {member}"),
             text(&saved["registration"][member]),
         );
     }
     text(&saved["registration"]["client_id"]).to_owned()
 }
 
-fn agree(entry: &LogEntry, call: &Value) -> bool {
+pub(super) fn agree(entry: &LogEntry, call: &Value) -> bool {
     let subject = call["subject"].as_str().unwrap_or_default();
     call["method"] == *entry.method
         && text(&call["url"]).ends_with(&entry.path)
@@ -237,7 +237,7 @@ fn agree(entry: &LogEntry, call: &Value) -> bool {
         && entry.sub.as_deref().is_none_or(|sub| sub == subject)
 }
 
-fn count(log: &[LogEntry], matches: impl Fn(&LogEntry) -> bool) -> usize {
+pub(super) fn count(log: &[LogEntry], matches: impl Fn(&LogEntry) -> bool) -> usize {
     log.iter().filter(|entry| matches(entry)).count()
 }
 

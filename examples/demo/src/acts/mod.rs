@@ -11,6 +11,7 @@ pub(crate) mod go;
 pub(crate) mod new_key;
 mod opening;
 pub(crate) mod outage;
+pub(crate) mod python;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod restart;
