@@ -5,6 +5,7 @@ SHELL := bash
 .PHONY: help demo test rust-test lint bench simulate prove fuzz rust tools
 .PHONY: lib dist install c-test c-tools sanitize sizes wasm
 .PHONY: go-engine go-module go-test go-bench
+.PHONY: wheel sdist python-test
 
 CARGO ?= cargo
 GO ?= go
@@ -89,6 +90,15 @@ go-test: c-tools tools ## the tests of bindings/go, with both engines, of the mo
 
 go-bench: c-tools tools ## what is promised about bindings/go, with both engines
 	@bindings/go/bench/run
+
+wheel: c-tools rust ## the Python wheels for any Linux with glibc 2.28, for each of DIST="triple …", in target/wheels
+	@bindings/python/tools/wheel $(DIST)
+
+sdist: c-tools rust ## the source distribution of the Python package, in target/wheels
+	@bindings/python/tools/sdist
+
+python-test: c-tools tools ## the tests of bindings/python as it is installed, its types, and the examples in Python
+	@bindings/python/tools/test
 
 # What is missing is named; `tools` adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

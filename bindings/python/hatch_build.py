@@ -20,10 +20,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HERE = Path(__file__).resolve().parent
 CARGO = "cargo"  # the folder in the sdist
-# What the workspace consists of, and the texts of its licenses.
-TREE = ["Cargo.toml", "Cargo.lock", "core", "ffi", "bindings/rust", "examples/demo", "examples/lab", "examples/rust"]
+# Of the workspace's members, which cargo wants all to be there.
 LEFT_OUT = ("core/fuzz/", "core/scenarios/", "ffi/wasm-opt/", "ffi/tests/c/")
-LICENSES = ["LICENSE-APACHE", "LICENSE-MIT"]
 
 
 def workspace() -> Path:
@@ -54,10 +52,6 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         library = _given() or _built()
         build_data["force_include"][str(library)] = f"svcauth/_lib/{_name()}"
-        if (HERE / CARGO).is_dir():
-            return
-        for name in LICENSES:
-            build_data["force_include"].setdefault(str(workspace() / name), f"svcauth-{self.metadata.version}.dist-info/licenses/{name}")
 
 
 def _name() -> str:
@@ -93,14 +87,15 @@ def _built() -> Path:
 
 
 def _sources() -> dict[str, str]:
-    """What of the checkout goes into the sdist: files that git knows."""
+    """What of the checkout goes into the sdist: what git knows of the workspace."""
     root = workspace()
+    members = re.search(r"^members = \[(.*?)\]", (root / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    if members is None:
+        raise SystemExit("svcauth: Cargo.toml names no members of the workspace")
+    tree = ["Cargo.toml", "Cargo.lock", *re.findall(r'"([^"]+)"', members.group(1))]
     if root.name == CARGO:
         tracked = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     else:
-        listed = subprocess.run(["git", "ls-files", "-z", *TREE], cwd=root, check=True, capture_output=True)
+        listed = subprocess.run(["git", "ls-files", "-z", "--", *tree], cwd=root, check=True, capture_output=True)
         tracked = [name for name in listed.stdout.decode().split("\0") if name and not name.startswith(LEFT_OUT)]
-    found = {str(root / name): f"{CARGO}/{name}" for name in tracked}
-    for name in LICENSES:
-        found[str(root / name if (root / name).is_file() else HERE / name)] = name
-    return found
+    return {str(root / name): f"{CARGO}/{name}" for name in tracked}
