@@ -1413,6 +1413,8 @@ svcauth_result svcauth_transport_free(svcauth_transport *transport);
 // who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most; where a token that
 // can be used once is on its way, for the answer too, `timeouts.request_s` more.
 //
+// Callbacks that are under way may outlast it, on the transport's threads; none but `drop` begins after it.
+//
 // A process that ends without it may leave its lock in the store, and others wait until they see that it is
 // dead.
 svcauth_result svcauth_transport_close(const svcauth_transport *transport,
@@ -1426,6 +1428,13 @@ svcauth_result svcauth_transport_target(const svcauth_transport *transport,
                                         size_t name_len,
                                         uint32_t *target,
                                         svcauth_error **error);
+#endif
+
+#if defined(SVCAUTH_TRANSPORT)
+// Gives what of the configuration the program itself may heed, as `svcauth_client_settings`.
+svcauth_result svcauth_transport_settings(const svcauth_transport *transport,
+                                          svcauth_text **json,
+                                          svcauth_error **error);
 #endif
 
 #if defined(SVCAUTH_TRANSPORT)

@@ -4,7 +4,7 @@
 use crate::{client::Client, lease::Lease, sync::deadline, target::Target};
 use std::{sync::Arc, time::Duration};
 use svcauth_core::{
-    Error,
+    Config, Error,
     client::{Call, Calls, Decision, LeaseId, Subject, TargetId, TaskKind},
     message::Exchange,
 };
@@ -79,6 +79,11 @@ impl Client {
             max_bytes: shared.config.limits.answer_bytes,
         });
         message.parse(&response.into_answer(&url)?)
+    }
+
+    /// The configuration that it was made of.
+    pub fn config(&self) -> &Config {
+        &self.handle.shared.config
     }
 
     /// How long a caller waits for a token unless it says otherwise: `timeouts.wait_s`.

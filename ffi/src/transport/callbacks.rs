@@ -115,6 +115,8 @@ pub(super) struct Kept {
     callbacks: Callbacks,
     /// Whether the program has been given a transport.
     in_use: AtomicBool,
+    /// Whether the transport was closed.
+    at_rest: AtomicBool,
 }
 
 // SAFETY: that its functions may be called on any thread is what the program is told.
@@ -138,6 +140,7 @@ impl Kept {
         Ok(Kept {
             callbacks,
             in_use: AtomicBool::new(false),
+            at_rest: AtomicBool::new(false),
         })
     }
 
@@ -153,7 +156,15 @@ impl Kept {
         self.in_use.store(true, Relaxed);
     }
 
+    /// Calls none but `drop` from now on.
+    pub(super) fn rest(&self) {
+        self.at_rest.store(true, Relaxed);
+    }
+
     pub(super) fn event(&self, event: &Event) {
+        if self.at_rest.load(Relaxed) {
+            return;
+        }
         if let (Some(function), Ok(json)) = (self.callbacks.event, serde_json::to_string(event)) {
             let level = EventLevel::of(event.level());
             // SAFETY: a function of this type is what the program gave; the text outlives the call.
@@ -173,6 +184,9 @@ impl Kept {
             .callbacks
             .secret
             .ok_or("the program has no function for secrets")?;
+        if self.at_rest.load(Relaxed) {
+            return Err("the transport was closed".into());
+        }
         let none = SecretRequest(Mutex::new(Err("it gave no answer".into())));
         let request = insert(none).map_err(|failure| failure.to_string())?;
         // SAFETY: a function of this type is what the program gave; the text outlives the call.

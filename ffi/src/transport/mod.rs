@@ -32,6 +32,7 @@ use std::{
 };
 use svcauth_core::{
     client::{Call, LeaseId},
+    wire::json::to_json,
     Config, Secret,
 };
 use svcauth_host::{Builder, Client, Target, TargetHealth};
@@ -55,6 +56,7 @@ pub const WAIT_AS_CONFIGURED: u64 = u64::MAX;
 pub struct Transport {
     here: ArcSwap<Here>,
     closed: AtomicBool,
+    callbacks: Arc<Kept>,
 }
 
 /// What a transport is in one process.
@@ -143,6 +145,8 @@ pub unsafe extern "C" fn svcauth_transport_free(transport: *mut Transport) -> Re
 /// who asks later. Waits for what is being saved to the store, `timeouts.store_s` at the most; where a token that
 /// can be used once is on its way, for the answer too, `timeouts.request_s` more.
 ///
+/// Callbacks that are under way may outlast it, on the transport's threads; none but `drop` begins after it.
+///
 /// A process that ends without it may leave its lock in the store, and others wait until they see that it is
 /// dead.
 #[cfg_attr(test, ffi_export(rename = "check_svcauth_transport_close"))]
@@ -177,6 +181,22 @@ pub unsafe extern "C" fn svcauth_transport_target(
         let found = found.and_then(|place| u32::try_from(place).ok());
         number.write(found.ok_or_else(|| Failure::unknown_target(name))?);
         Ok(())
+    })
+}
+
+/// Gives what of the configuration the program itself may heed, as `svcauth_client_settings`.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_transport_settings"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_transport_settings(
+    transport: *const Transport,
+    json: *mut *mut Text,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let transport = object(transport, "transport")?;
+        let out = out(json, "json")?;
+        let here = transport.here()?;
+        Text::hand_out(to_json(&here.client.config().host_settings()), out)
     })
 }
 
@@ -445,6 +465,7 @@ impl Transport {
         let transport = Transport {
             here: ArcSwap::from_pointee(Here::new(build(builder)?)),
             closed: AtomicBool::new(false),
+            callbacks: Arc::clone(&callbacks),
         };
         hand_out(transport, out)?;
         callbacks.use_from_now_on();
@@ -477,6 +498,7 @@ impl Transport {
         let here = self.here.load();
         if here.client.is_ours() {
             here.client.close();
+            self.callbacks.rest();
         }
     }
 }

@@ -25,6 +25,7 @@ static void no_transport(const void *handle, const svcauth_decision *d, const sv
     IS_HANDLE(svcauth_transport_reject(t, d, 1, 1, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_transport_ready(t, 0, NULL));
     IS_HANDLE(svcauth_transport_health(t, &text, NULL));
+    IS_HANDLE(svcauth_transport_settings(t, &text, NULL));
     IS_HANDLE(svcauth_transport_stats(t, &counters, NULL));
     IS_HANDLE(svcauth_transport_secrets_changed(t, NULL));
     IS_HANDLE(svcauth_transport_exchange(t, exchange, &text, NULL));
@@ -107,6 +108,8 @@ int main(void)
     IS_NULL(svcauth_transport_ready(NULL, 0, NULL));
     IS_NULL(svcauth_transport_health(NULL, &text, NULL));
     IS_NULL(svcauth_transport_health(t, NULL, NULL));
+    IS_NULL(svcauth_transport_settings(NULL, &text, NULL));
+    IS_NULL(svcauth_transport_settings(t, NULL, NULL));
     IS_NULL(svcauth_transport_stats(NULL, &counters, NULL));
     IS_NULL(svcauth_transport_stats(t, NULL, NULL));
     IS_NULL(svcauth_transport_secrets_changed(NULL, NULL));

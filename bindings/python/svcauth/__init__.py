@@ -1,0 +1,95 @@
+"""Calls between services with the right OAuth 2.0 token.
+
+    client = svcauth.Client.open("svcauth.json")
+    requests.get("https://smd.example/hsm/v2/State/Components", auth=client.auth())
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._client import Client
+from ._errors import (
+    ArgumentError,
+    Closed,
+    ConfigurationError,
+    Error,
+    InternalError,
+    LibraryError,
+    NetworkError,
+    OAuthError,
+    SecretError,
+    ServerError,
+    StoreError,
+    Timeout,
+    UnknownTarget,
+    UserTokenMissing,
+)
+from ._lease import Lease, Token
+
+if TYPE_CHECKING:
+    from . import exchange
+    from ._auth import Auth
+    from ._health import Health, Stats, TargetHealth
+    from ._urllib import urlopen
+    from ._user import require_user, user_required, user_token
+
+__version__ = "0.1.0"
+
+# What is imported when it is asked for, so that importing svcauth is quick: each with the module that has it.
+_LATER = {
+    "Auth": "_auth",
+    "Health": "_health",
+    "Stats": "_health",
+    "TargetHealth": "_health",
+    "exchange": "",
+    "require_user": "_user",
+    "urlopen": "_urllib",
+    "user_required": "_user",
+    "user_token": "_user",
+}
+
+__all__ = [
+    "ArgumentError",
+    "Auth",
+    "Client",
+    "Closed",
+    "ConfigurationError",
+    "Error",
+    "Health",
+    "InternalError",
+    "Lease",
+    "LibraryError",
+    "NetworkError",
+    "OAuthError",
+    "SecretError",
+    "ServerError",
+    "Stats",
+    "StoreError",
+    "TargetHealth",
+    "Timeout",
+    "Token",
+    "UnknownTarget",
+    "UserTokenMissing",
+    "exchange",
+    "require_user",
+    "urlopen",
+    "user_required",
+    "user_token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = import_module(f"{__name__}.{module or name}")
+    value = getattr(found, name) if module else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
