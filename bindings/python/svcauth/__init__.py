@@ -28,7 +28,9 @@ from ._errors import (
 from ._lease import Lease, Token
 
 if TYPE_CHECKING:
-    from . import exchange
+    from . import asgi, exchange, wsgi
+    from ._aio import AsyncClient
+    from ._aio_auth import AsyncAuth
     from ._auth import Auth
     from ._health import Health, Stats, TargetHealth
     from ._urllib import urlopen
@@ -38,19 +40,25 @@ __version__ = "0.1.0"
 
 # What is imported when it is asked for, so that importing svcauth is quick: each with the module that has it.
 _LATER = {
+    "AsyncAuth": "_aio_auth",
+    "AsyncClient": "_aio",
     "Auth": "_auth",
     "Health": "_health",
     "Stats": "_health",
     "TargetHealth": "_health",
+    "asgi": "",
     "exchange": "",
     "require_user": "_user",
     "urlopen": "_urllib",
     "user_required": "_user",
     "user_token": "_user",
+    "wsgi": "",
 }
 
 __all__ = [
     "ArgumentError",
+    "AsyncAuth",
+    "AsyncClient",
     "Auth",
     "Client",
     "Closed",
@@ -71,11 +79,13 @@ __all__ = [
     "Token",
     "UnknownTarget",
     "UserTokenMissing",
+    "asgi",
     "exchange",
     "require_user",
     "urlopen",
     "user_required",
     "user_token",
+    "wsgi",
 ]
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from . import _native
 from ._errors import Error
-from ._lease import Lease
+from ._lease import Lease, take
 
-NEVER = 2**64 - 1
+# Results that svcauth.h calls SVCAUTH_RESULT_WRONG_KIND and SVCAUTH_RESULT_PANIC.
+WRONG_KIND = 4
+PANIC = 6
 
 
 class Now(NamedTuple):
@@ -28,52 +30,30 @@ def now() -> Now:
     return Now(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
 
 
-class Call(NamedTuple):
-    """One outgoing call."""
-
-    url: str
-    flags: int = 0
-    user_token: str = ""
-    redirected_from: str = ""
-
-
 class Decision:
-    """What the core says about one call."""
+    """What the core said about one call."""
 
-    __slots__ = ("_handle", "authorization", "kind", "subject", "target")
+    __slots__ = ("authorization", "handle", "kind", "subject", "target")
 
     def __init__(self, handle: int) -> None:
-        self._handle = handle
+        self.handle = handle
         self.kind: int = _native.decision_get_kind(handle)
-        self.target: Optional[int] = None
+        self.target: int | None = None
         try:
             self.target = _native.decision_target(handle)
         except Error as error:
-            if error.result != _native.RESULT_WRONG_KIND:
+            if error.result != WRONG_KIND:
                 raise
         # Of kind user token; a secret.
-        self.authorization: str = self._text(_native.DECISION_TEXT_AUTHORIZATION).decode()
+        self.authorization: str = _native.decision_get_text(handle, _native.DECISION_TEXT_AUTHORIZATION).decode()
         # Of kind lease: whose, 32 bytes; empty for the service's own.
-        self.subject: bytes = self._text(_native.DECISION_TEXT_SUBJECT)
-
-    def _text(self, which: int) -> bytes:
-        return _native.decision_get_text(self._handle, which)
-
-    @property
-    def handle(self) -> int:
-        return self._handle
-
-    def call_event(self, lease: Optional[Lease], method: str, url: str, status: int, attempt: int) -> bytes:
-        """The event of one attempt of the call, as JSON."""
-        carried = lease.handle if lease is not None else 0
-        event = _native.decision_call_event(self._handle, carried, method.encode(), _encoded(url), status, attempt)
-        return _taken(event)
+        self.subject: bytes = _native.decision_get_text(handle, _native.DECISION_TEXT_SUBJECT)
 
     def __repr__(self) -> str:
         return f"Decision({self.kind})"
 
     def __del__(self) -> None:
-        _native.decision_free(self._handle)
+        _native.decision_free(self.handle)
 
 
 @dataclass(repr=False)
@@ -81,7 +61,7 @@ class Output:
     """Something that the client wants of the program. Which members are set follows from the kind."""
 
     kind: int
-    idle_until: int = NEVER
+    idle_until: int = _native.NEVER
 
     task: int = 0
     deadline: int = 0
@@ -89,8 +69,10 @@ class Output:
     target: int = 0
     state: int = 0
     subject: bytes = b""
-    lease: Optional[Lease] = None
-    failure: Optional[Error] = None
+    lease: Lease | None = None
+    record: bytes = b""
+    """Of a service's own lease in state ready, for `Core.adopt`: a secret."""
+    failure: Error | None = None
 
     level: int = 0
     event: bytes = b""
@@ -130,53 +112,53 @@ class Core:
         self._handle = _native.client_new(config, capabilities, seed, *at)
 
     def target(self, name: str) -> int:
-        return _native.client_target(self._handle, _encoded(name))
+        number: int = _native.client_target(self._handle, _encoded(name))
+        return number
 
-    def token(self, target: int, at: Now) -> Optional[Lease]:
+    def token(self, target: int, at: Now) -> Lease | None:
         """None where the token is being got."""
         state, lease = _native.client_token(self._handle, target, *at)
         return _lease(lease) if state == _native.TOKEN_STATE_READY else None
 
-    def decide(self, call: Call) -> Decision:
-        return Decision(
-            _native.client_decide(
-                self._handle, _encoded(call.url), call.flags, _encoded(call.user_token), _encoded(call.redirected_from)
-            )
-        )
+    def decide(self, url: bytes, flags: int = 0, user_token: bytes = b"", redirected_from: bytes = b"") -> int:
+        """The handle of a decision, which the caller frees; a Decision and a Route do."""
+        decision: int = _native.client_decide(self._handle, url, flags, user_token, redirected_from)
+        return decision
 
-    def token_for(self, decision: Decision, at: Now) -> Optional[Lease]:
+    def token_for(self, decision: int, at: Now) -> Lease | None:
         """`token` for a call whose decision is to carry a lease."""
-        state, lease = _native.client_token_for(self._handle, decision.handle, *at)
+        state, lease = _native.client_token_for(self._handle, decision, *at)
         return _lease(lease) if state == _native.TOKEN_STATE_READY else None
 
-    def answered(self, decision: Decision, status: int, fields: bytes, replay: int) -> int:
-        return _native.client_answered(self._handle, decision.handle, status, fields, replay)
+    def answered(self, decision: int, status: int, fields: bytes, replay: int) -> int:
+        what: int = _native.client_answered(self._handle, decision, status, fields, replay)
+        return what
 
-    def reject(self, decision: Decision, lease_id: int, replay: int, at: Now) -> tuple[int, Optional[Lease]]:
-        what, lease = _native.client_reject(self._handle, decision.handle, lease_id, replay, *at)
-        return what, _lease(lease) if what == _native.REJECTION_RETRY else None
+    def reject(self, decision: int, lease: int, replay: int, at: Now) -> tuple[int, Lease | None]:
+        what, again = _native.client_reject(self._handle, decision, lease, replay, *at)
+        return what, _lease(again) if what == _native.REJECTION_RETRY else None
 
     def register(self, at: Now) -> bool:
         """Whether there are credentials; otherwise the registration is under way."""
-        return _native.client_register(self._handle, *at) == _native.REGISTRATION_STATE_REGISTERED
+        return bool(_native.client_register(self._handle, *at) == _native.REGISTRATION_STATE_REGISTERED)
 
     def registration(self) -> bytes:
         """What the server answered then, as JSON: a secret. Empty where there was no registration."""
-        return _taken(_native.client_registration(self._handle))
+        return _native.take_text(_native.client_registration(self._handle))
 
     def adopt(self, target: int, record: bytes, clock: int, at: Now) -> bool:
         """Takes over the lease of another client of the same configuration; whether it is served."""
-        return _native.client_adopt(self._handle, target, record, clock, *at) == _native.ADOPTION_ADOPTED
+        return bool(_native.client_adopt(self._handle, target, record, clock, *at) == _native.ADOPTION_ADOPTED)
 
     def settings(self) -> bytes:
         """What of the configuration the program itself has to heed, as JSON."""
-        return _taken(_native.client_settings(self._handle))
+        return _native.take_text(_native.client_settings(self._handle))
 
     def health(self, target: int) -> bytes:
         """How a target's token is doing, as JSON."""
-        return _taken(_native.client_health(self._handle, target))
+        return _native.take_text(_native.client_health(self._handle, target))
 
-    def stats(self) -> _native.Stats:
+    def stats(self) -> Any:
         return _native.client_stats(self._handle)
 
     def secrets_changed(self, at: Now) -> None:
@@ -187,7 +169,7 @@ class Core:
         if not handle:
             return Output(IDLE, idle_until)
         try:
-            return _read(handle)
+            return _read(handle, at)
         finally:
             _native.output_free(handle)
 
@@ -215,7 +197,8 @@ class Core:
     def free(self) -> None:
         """Wipes and frees. It may be called more than once."""
         handle, self._handle = self._handle, 0
-        _native.client_free(handle)
+        if handle:
+            _native.client_free(handle)
 
     def __repr__(self) -> str:
         return "Core()"
@@ -224,7 +207,7 @@ class Core:
         self.free()
 
 
-def _read(handle: int) -> Output:
+def _read(handle: int, at: Now) -> Output:
     output = Output(_native.output_get_kind(handle))
     kind = output.kind
     if kind == _native.OUTPUT_KIND_LEASE:
@@ -232,7 +215,10 @@ def _read(handle: int) -> Output:
         output.target, output.state = change.target, change.state
         output.subject = _native.output_get_text(handle, _native.OUTPUT_TEXT_SUBJECT)
         if output.state in (_native.LEASE_STATE_READY, _native.LEASE_STATE_ONCE):
-            output.lease = _lease(_native.output_lease(handle))
+            lease = _native.output_lease(handle)
+            if output.state == _native.LEASE_STATE_READY and not output.subject:
+                output.record = _native.take_text(_native.lease_record(lease, *at))
+            output.lease = _lease(lease)
         elif output.state == _native.LEASE_STATE_FAILED:
             output.failure = _native.failure(_native.output_error(handle))
         return output
@@ -268,22 +254,15 @@ def _read(handle: int) -> Output:
 
 
 def _lease(handle: int) -> Lease:
-    """Its times are those of `time.monotonic`."""
-    return Lease._of(handle, 0.0)
+    lease = take(handle, 0.0)
+    # The core tells what becomes of it, so that nobody has to look before.
+    lease._until = lease._info.ask_at_ms / 1000
+    return lease
 
 
 def _text(handle: int, which: int) -> str:
-    return _native.output_get_text(handle, which).decode()
-
-
-def _taken(text: int) -> bytes:
-    """A text that was made for us."""
-    if not text:
-        return b""
-    try:
-        return _native.text_get(text)
-    finally:
-        _native.text_free(text)
+    text: bytes = _native.output_get_text(handle, which)
+    return text.decode()
 
 
 def _encoded(text: str) -> bytes:

@@ -5,23 +5,30 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
+import copy
 import json
-import logging
 import os
 import random
 import time
-from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
-from . import _errors, _events, _native
-from ._core import IDLE, NEVER, Call, Core, Decision, Now, Output, now
+from . import _check, _errors, _events, _native
+from ._core import IDLE, PANIC, Core, Now, Output, now
 from ._errors import Error
-from ._lease import Lease
-from ._secrets import SecretFailed, SecretFunction, from_environment, from_file
+from ._health import Health, Stats, TargetHealth, target_health
+from ._lease import Lease, Token
+from ._routes import LEASE, Route, Routes, event
+from ._secrets import SecretFailed, from_environment, from_file
 from ._send import Request, SendFailed, Sender
 from ._store import SUPPORTED, FileStore, StoreFailed
+from ._user import current
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from ._secrets import SecretFunction
 
 T = TypeVar("T")
 News = Union[Lease, Error, None]
@@ -34,18 +41,20 @@ THREADS = 8
 class Cell:
     """The place of one token: the service's own, or one that a user's token is exchanged for."""
 
-    __slots__ = ("lease", "subject", "target", "waiting")
+    __slots__ = ("lease", "record", "subject", "target", "waiting")
 
     def __init__(self, target: int, subject: bytes = b"") -> None:
         self.target = target
         self.subject = subject
-        self.lease: Optional[Lease] = None
+        self.lease: Lease | None = None
+        # For another core that takes the place of the one it came from; a secret.
+        self.record = b""
         self.waiting: set[asyncio.Future[News]] = set()
 
-    def fresh(self) -> Optional[Lease]:
+    def fresh(self) -> Lease | None:
         """The lease at hand, if it can be handed out without asking the core."""
         lease = self.lease
-        return lease if lease is not None and time.monotonic() < lease._ask_at else None
+        return lease if lease is not None and time.monotonic() < lease._until else None
 
     def wake(self, news: News) -> None:
         waiting, self.waiting = self.waiting, set()
@@ -54,13 +63,45 @@ class Cell:
                 each.set_result(news)
 
 
+class CoreRoute(Route):
+    """What the core has decided about calls to a URL."""
+
+    __slots__ = ("cell",)
+    #: Of kind lease: the place of its token.
+    cell: Cell
+
+
+class CoreRoutes(Routes):
+    """Those that are remembered, until the core takes its word back."""
+
+    __slots__ = ("_driven",)
+
+    def __init__(self, driven: Driven, names: list[str]) -> None:
+        super().__init__(0, names)
+        self._driven = driven
+
+    def decide(self, url: str, user: str | None, required: bool, flags: int = 0, first: str | None = None) -> CoreRoute:
+        text, token, before = _check.text("url", url), b"", b""
+        if user is not None:
+            flags |= _native.CALL_HAS_USER_TOKEN
+            token = _check.text("user_token", user)
+        if required:
+            flags |= _native.CALL_USER_REQUIRED
+        if first is not None:
+            flags |= _native.CALL_REDIRECTED
+            before = _check.text("url", first)
+        return self._driven.decide(text, flags, token, before, self._names)
+
+
 class Driven:
+    """It has what `_auth` and `_httpx` ask of a Client; but what waits is a coroutine."""
+
     def __init__(
         self,
         config: bytes,
         sender: Sender,
-        secrets: Optional[SecretFunction],
-        logger: logging.Logger,
+        secrets: SecretFunction | None,
+        logger: logging.Logger | None,
     ) -> None:
         self._sender = sender
         self._secrets = secrets
@@ -77,7 +118,7 @@ class Driven:
         self.names: list[str] = settings["targets"]
         self._wait: float = settings["timeouts"]["wait_ms"] / 1000
         self._save: float = settings["timeouts"]["store_ms"] / 1000
-        self._store: Optional[FileStore] = None
+        self._store: FileStore | None = None
         if settings["store"] is not None and SUPPORTED:
             self._store = FileStore(settings["store"]["file"], self._save)
         elif settings["needs_durable_store"]:
@@ -86,11 +127,12 @@ class Driven:
         self._cells: dict[tuple[int, bytes], Cell] = {}
         self._panicked = -PANICS_APART
         self._busy: set[str] = set()
-        self.decisions: dict[object, Decision] = {}
+        self._named: dict[str, Cell] = {}
+        self._routes = CoreRoutes(self, self.names)
         self.asked = self.waited = 0
         self.closed = False
         self._process = 0
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._begin(None)
 
     def _made(self, capabilities: int) -> Core:
@@ -104,17 +146,19 @@ class Driven:
         if loop is not self._loop or os.getpid() != self._process:
             before = self._loop
             if before is not None and not before.is_closed() and os.getpid() == self._process:
-                raise _errors.invalid_argument("this client is used by another event loop; make one for each")
+                raise _errors.ArgumentError(
+                    "this client is used by another event loop; make one for each", code="invalid_argument"
+                )
             self._begin(loop)
         return loop
 
-    def _begin(self, loop: Optional[asyncio.AbstractEventLoop]) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop
         self._process = os.getpid()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: Optional[asyncio.TimerHandle] = None
-        self._wake_at = NEVER
-        self._threads: Optional[ThreadPoolExecutor] = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = _native.NEVER
+        self._threads: ThreadPoolExecutor | None = None
         self._busy.clear()
         for cell in self._cells.values():
             cell.waiting = set()
@@ -139,7 +183,7 @@ class Driven:
             try:
                 return call(asked, now())
             except Error as error:
-                if error.result != _native.RESULT_PANIC or not self._replaced(asked, error):
+                if error.result != PANIC or not self._replaced(asked, error):
                     raise
             return call(self._core, now())
         finally:
@@ -151,7 +195,7 @@ class Driven:
             try:
                 output = asked.poll(now())
             except Error as error:
-                if error.result == _native.RESULT_PANIC and self._replaced(asked, error):
+                if error.result == PANIC and self._replaced(asked, error):
                     continue
                 return
             if output.kind == IDLE:
@@ -162,7 +206,7 @@ class Driven:
             elif output.kind == _native.OUTPUT_KIND_EVENT:
                 _events.tell(self._logger, output.level, output.event)
             elif output.kind == _native.OUTPUT_KIND_CALLS_CHANGED:
-                self.decisions.clear()
+                self._routes.forget()
             elif not self._done_at_once(output):
                 self._start(output)
 
@@ -173,12 +217,12 @@ class Driven:
             self._timer.cancel()
             self._timer = None
         self._wake_at = at
-        if at != NEVER:
+        if at != _native.NEVER:
             self._timer = self._loop.call_later(max(at / 1000 - time.monotonic(), 0.001), self._wake)
 
     def _wake(self) -> None:
         self._timer = None
-        self._wake_at = NEVER
+        self._wake_at = _native.NEVER
         if not self.closed:
             self._poll()
 
@@ -186,7 +230,7 @@ class Driven:
         cell = self.cell(output.target, output.subject)
         if output.state == _native.LEASE_STATE_READY:
             if not self.closed:
-                cell.lease = output.lease
+                cell.lease, cell.record = output.lease, output.record
             cell.wake(output.lease)
         elif output.state == _native.LEASE_STATE_ONCE:
             cell.lease = None
@@ -212,11 +256,11 @@ class Driven:
         self._panicked = time.monotonic()
         self._core = made
         ended.free()
-        self.decisions.clear()
+        self._routes.forget()
         at = now()
         for cell in self._cells.values():
-            if cell.lease is not None and not cell.subject:
-                made.adopt(cell.target, cell.lease._record(at), _native.RECORD_CLOCK_SAME, at)
+            if cell.lease is not None and cell.record:
+                made.adopt(cell.target, cell.record, _native.RECORD_CLOCK_SAME, at)
             cell.wake(why if often else None)
         told = json.dumps({"event": "client_replaced", "error": str(why)}).encode()
         _events.tell(self._logger, _native.EVENT_LEVEL_ERROR, told)
@@ -306,24 +350,24 @@ class Driven:
             raise SecretFailed("the program's function for secrets has not come back from the last call")
         self._busy.add(name)
         busy = self._busy
-        if inspect.iscoroutinefunction(function):
-            asked: Awaitable[Any] = function(name)
-            if not isinstance(asked, asyncio.Future):
-                asked = asyncio.ensure_future(asked)
+        if asyncio.iscoroutinefunction(function):
+            asked: asyncio.Future[Any] = asyncio.ensure_future(function(name))
         else:
             asked = asyncio.ensure_future(self._in_a_thread(function, name))
-        asked.add_done_callback(lambda _: busy.discard(name))  # type: ignore[attr-defined]
+        asked.add_done_callback(lambda _: busy.discard(name))
         try:
             secret = await asked
-            if inspect.isawaitable(secret):
+            if asyncio.iscoroutine(secret) or asyncio.isfuture(secret):
                 secret = await secret
         except (asyncio.CancelledError, asyncio.TimeoutError):
             raise
         except Exception as error:
             raise SecretFailed(f"the program's function for secrets failed with {type(error).__name__}") from None
-        if not isinstance(secret, str):
-            raise SecretFailed(f"the program's function for secrets gave {type(secret).__name__} and not str")
-        return secret.encode()
+        if isinstance(secret, str):
+            secret = secret.encode()
+        if not isinstance(secret, bytes):
+            raise SecretFailed(f"the program's function for secrets gave {type(secret).__name__}, not str or bytes")
+        return secret
 
     # Tokens.
 
@@ -333,121 +377,164 @@ class Driven:
             known = self._cells[target, subject] = Cell(target, subject)
         return known
 
-    def target(self, name: str) -> int:
-        return self._core.target(name)
+    def named(self, target: str) -> Cell:
+        """The place of the service's own token for a target."""
+        try:
+            return self._named[target]
+        except (KeyError, TypeError):
+            pass
+        if self.closed:
+            raise _errors.closed()
+        number = self._core.target(_check.text("target", target))
+        known = self._named[target] = self.cell(number)
+        return known
 
-    async def lease(self, cell: Cell) -> Lease:
-        """The service's own token for a target."""
+    def check(self, target: str) -> None:
+        self.named(target)
+
+    def at_hand(self, target: str) -> Lease | None:
+        return self.named(target).fresh()
+
+    async def lease(self, target: str) -> Lease:
+        cell = self.named(target)
         return cell.fresh() or await self._get(cell, lambda core, at: core.token(cell.target, at))
 
-    async def lease_for(self, call: Call, decision: Decision) -> Lease:
-        cell = self.cell(decision.target or 0, decision.subject)
-        # The decision may be of a core before.
-        return cell.fresh() or await self._get(cell, lambda core, at: core.token_for(decision, at))
-
-    async def _get(self, cell: Cell, ask: Callable[[Core, Now], Optional[Lease]]) -> Lease:
+    async def _get(self, cell: Cell, ask: Callable[[Core, Now], Lease | None]) -> Lease:
         self.asked += 1
         end = time.monotonic() + self._wait
         first = True
         while True:
-            lease, waiter = self._asked(cell, ask)
-            if waiter is None:
-                assert lease is not None
-                return lease
-            if first:
-                self.waited += 1
-                first = False
+            # Whoever waits is in the list before the core is asked.
+            waiter = self._enlisted(cell)
             try:
+                lease = self.turn(ask)
+                if lease is not None:
+                    return lease
+                if first:
+                    self.waited += 1
+                    first = False
                 await asyncio.wait((waiter,), timeout=max(end - time.monotonic(), 0))
             finally:
-                self._forget(cell, waiter)
+                cell.waiting.discard(waiter)
             if not waiter.done():
-                raise self._reason(cell.target) or _errors.timeout(
-                    "no token in time; check the server, or wait longer (timeouts.wait_s)"
-                )
+                raise self._reason(cell.target) or _errors.timeout(self.names[cell.target])
             news = waiter.result()
             if isinstance(news, Error):
-                raise news.again()
+                raise copy.copy(news)  # each who waits has a traceback of their own
             if news is not None:
                 return news
 
-    def _asked(
-        self, cell: Cell, ask: Callable[[Core, Now], Optional[Lease]]
-    ) -> tuple[Optional[Lease], Optional[asyncio.Future[News]]]:
-        """A lease, or what tells when there is news. Whoever waits is in the list before the core is asked."""
+    def _enlisted(self, cell: Cell) -> asyncio.Future[News]:
+        if self.closed:
+            raise _errors.closed()
         waiter: asyncio.Future[News] = self.bind().create_future()
         cell.waiting.add(waiter)
-        try:
-            lease = self.turn(ask)
-        except BaseException:
-            self._forget(cell, waiter)
-            raise
-        if lease is None:
-            return None, waiter
-        self._forget(cell, waiter)
-        return lease, None
+        return waiter
 
-    def _forget(self, cell: Cell, waiter: asyncio.Future[News]) -> None:
-        cell.waiting.discard(waiter)
-
-    def _reason(self, target: int) -> Optional[Error]:
+    def _reason(self, target: int) -> Error | None:
         """Why the last attempt for a target failed; None where it did not."""
-        told = json.loads(self._core.health(target))
-        return _errors.of_json(told["error"], told["retry_at_ms"]) if told["error"] is not None else None
+        error = json.loads(self._core.health(target))["error"]
+        return None if error is None else _errors.from_json(error)
 
     # Calls.
 
-    def decide(self, call: Call) -> Decision:
+    def decide(self, url: bytes, flags: int, user_token: bytes, redirected_from: bytes, names: list[str]) -> CoreRoute:
         if self.closed:
             raise _errors.closed()
         asked = self._core
         try:
-            return asked.decide(call)
+            decision = asked.decide(url, flags, user_token, redirected_from)
         except Error as error:
-            if error.result != _native.RESULT_PANIC or not self._replaced(asked, error):
+            if error.result != PANIC or not self._replaced(asked, error):
                 raise
-        return self._core.decide(call)
+            decision = self._core.decide(url, flags, user_token, redirected_from)
+        route = CoreRoute(decision, url, names)
+        if route.kind == LEASE:
+            subject = _native.decision_get_text(decision, _native.DECISION_TEXT_SUBJECT)
+            route.cell = self.cell(_native.decision_target(decision), subject)
+        return route
 
-    def answered(self, decision: Decision, status: int, fields: bytes, replay: int) -> int:
+    def _route(self, url: str, has_authorization: bool = False) -> Route:
+        user = current()
+        return self._routes.find(url.partition("?")[0], user.token, user.required, has_authorization)
+
+    def _redirected(self, url: str, first: str) -> Route:
+        user = current()
+        return self._routes.decide(url.partition("?")[0], user.token, user.required, first=first.partition("?")[0])
+
+    def _fresh(self, route: CoreRoute) -> Lease | None:
+        return route.cell.fresh()
+
+    async def _lease_for(self, route: CoreRoute) -> Lease:
+        return route.cell.fresh() or await self._get(
+            route.cell, lambda core, at: core.token_for(route.decision, at)
+        )
+
+    async def _after_401(
+        self, route: CoreRoute, number: int, status: int, challenges: Iterable[str], *, replay: bool
+    ) -> Lease | None:
+        """The lease to make a refused call once more with; None where its answer is the caller's."""
+        fields = "".join(f"WWW-Authenticate: {one_line(each)}\r\n" for each in challenges).encode("utf-8", "replace")
+        again = _native.REPLAY_POSSIBLE if replay else _native.REPLAY_IMPOSSIBLE
         try:
-            return self._core.answered(decision, status, fields, replay)
+            what = self.turn(lambda core, at: core.answered(route.decision, status, fields, again))
+            if what == _native.ANSWERED_DELIVER:
+                return None
+            if what == _native.ANSWERED_REPORT:
+                again = _native.REPLAY_IMPOSSIBLE
+            return await self._reject(route, number, again)
         except Error:
-            return _native.ANSWERED_DELIVER
+            return None
 
-    def report(self, decision: Decision, lease: Lease) -> None:
-        """Says that a lease was refused, where the call is not made again."""
-        try:
-            self.turn(lambda core, at: core.reject(decision, lease._id, _native.REPLAY_IMPOSSIBLE, at))
-        except Error:
-            pass
-
-    async def reject(self, decision: Decision, sent: Lease) -> Optional[Lease]:
-        """Says that a lease was refused, and waits for another one; None to deliver the answer."""
-        cell = self.cell(decision.target or 0, decision.subject)
+    async def _reject(self, route: CoreRoute, number: int, replay: int) -> Lease | None:
         end = time.monotonic() + self._wait
         last = False
         while True:
-            waiter: asyncio.Future[News] = self.bind().create_future()
-            cell.waiting.add(waiter)
+            waiter = self._enlisted(route.cell)
             try:
-                what, lease = self.turn(lambda core, at: core.reject(decision, sent._id, _native.REPLAY_POSSIBLE, at))
+                what, lease = self.turn(lambda core, at: core.reject(route.decision, number, replay, at))
                 if what != _native.REJECTION_WAIT or last:
                     return lease
                 self.waited += 1
                 await asyncio.wait((waiter,), timeout=max(end - time.monotonic(), 0))
                 last = not waiter.done()
-            except Error:
-                return None
             finally:
-                self._forget(cell, waiter)
+                route.cell.waiting.discard(waiter)
+
+    def _tell(self, route: Route, carried: Token | None, method: str, status: int | None, retried: bool) -> None:
+        """Logs an attempt of a call."""
+        logger = _events.logger_or_default(self._logger, _events.INFO)
+        if logger is not None and logger.isEnabledFor(_events.INFO):
+            _events.log(logger, _events.INFO, event(route, carried, method, status, retried))
 
     # The rest.
 
-    def health(self) -> dict[str, Any]:
-        return {name: json.loads(self._core.health(number)) for number, name in enumerate(self.names)}
+    def health(self) -> Health:
+        targets: dict[str, TargetHealth] = {}
+        at = now()
+        for number, name in enumerate(self.names):
+            told = json.loads(self._core.health(number))
+            retry_at = told["retry_at_ms"]
+            told["retry_in_ms"] = None if retry_at is None else max(retry_at - at.mono, 0)
+            targets[name] = target_health(told)
+        ready = all(each.ready for each in targets.values() if each.asked_for)
+        return Health(ready, targets)
 
-    def stats(self) -> Any:
-        return self._core.stats()
+    def stats(self) -> Stats:
+        told = self._core.stats()
+        threads = 0 if self._threads is None else len(self._threads._threads)
+        return Stats(
+            told.requests,
+            told.token_requests,
+            told.tokens_received,
+            told.failures,
+            told.rejections,
+            self.asked,
+            self.waited,
+            threads,
+            told.events_dropped,
+            0,
+        )
 
     def secrets_changed(self) -> None:
         self.turn(lambda core, at: core.secrets_changed(at))
@@ -465,7 +552,7 @@ class Driven:
         if self._loop is not None and self._loop is asyncio.get_running_loop() and os.getpid() == self._process:
             await self._finish()
         self._core.free()
-        self.decisions.clear()
+        self._routes.forget()
         self._config = b""
         await self._sender.aclose()
         if self._threads is not None:
@@ -483,7 +570,11 @@ class Driven:
             await asyncio.wait(tasks)
 
 
-def _use(store: Optional[FileStore], task: Output) -> Callable[[Core, Now], None]:
+def one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def _use(store: FileStore | None, task: Output) -> Callable[[Core, Now], None]:
     """Does a task of the store; the answer to it."""
     number = task.task
     try:

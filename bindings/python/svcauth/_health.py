@@ -56,10 +56,10 @@ class Stats(NamedTuple):
 
 def health(text: bytes) -> Health:
     told = json.loads(text)
-    return Health(told["ready"], {name: _target(each) for name, each in told["targets"].items()})
+    return Health(told["ready"], {name: target_health(each) for name, each in told["targets"].items()})
 
 
-def _target(told: dict[str, Any]) -> TargetHealth:
+def target_health(told: dict[str, Any]) -> TargetHealth:
     expires_at, retry_in, error = told["expires_at_wall_ms"], told["retry_in_ms"], told["error"]
     return TargetHealth(
         told["ready"],

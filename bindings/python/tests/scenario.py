@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Optional
 from urllib.parse import parse_qs
 
 from svcauth import Error, _native
-from svcauth._core import IDLE, NEVER, Call, Core, Decision, Now, Output
+from svcauth._core import IDLE, WRONG_KIND, Core, Decision, Now, Output
 from svcauth._lease import Lease
 
 SCENARIOS = Path(__file__).parents[3] / "core" / "scenarios"
@@ -168,7 +168,7 @@ class Host:
     random: int = 0
     open: list[Output] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
-    announced: dict[str, Lease] = field(default_factory=dict)
+    announced: dict[str, Object] = field(default_factory=dict)
     recorded: dict[str, bytes] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
     planted: list[str] = field(default_factory=list)
@@ -256,7 +256,7 @@ class Host:
         if step.get("secrets_changed"):
             self.core.secrets_changed(self.now())
         if "record" in step:
-            self.recorded[step["record"]] = self.announced[step["record"]]._record(self.now())
+            self.record(step["record"])
         if "adopt" in step:
             return self.adopt(target, step["adopt"], step["clock"])
         if step.get("restart"):
@@ -272,15 +272,15 @@ class Host:
         """A call that carries a user's or the service's own lease for a target."""
         url = self.scenario["config"]["targets"][target]["urls"][0]
         flags = _native.CALL_HAS_USER_TOKEN if user else 0
-        return self.core.decide(Call(url, flags, user or ""))
+        return Decision(self.core.decide(url.encode(), flags, (user or "").encode()))
 
     def token(self, target: str, user: Optional[str]) -> Optional[Lease]:
         if user:
-            return self.core.token_for(self.call_for(target, user), self.now())
+            return self.core.token_for(self.call_for(target, user).handle, self.now())
         return self.core.token(self.targets.index(target), self.now())
 
     def reject(self, target: str, user: Optional[str], token: str, replay: int) -> tuple[int, Optional[Lease]]:
-        return self.core.reject(self.call_for(target, user), _id(token), replay, self.now())
+        return self.core.reject(self.call_for(target, user).handle, _id(token), replay, self.now())
 
     def rejected(self, reject: Callable[[], tuple[int, Optional[Lease]]]) -> Any:
         try:
@@ -297,7 +297,7 @@ class Host:
             what, _ = self.reject(target, user, token, _native.REPLAY_IMPOSSIBLE)
         except Error as error:
             # Here a report is about a decision, and the configuration may say that no such call carries a lease.
-            if error.result != _native.RESULT_WRONG_KIND:
+            if error.result != WRONG_KIND:
                 self.wrong(f"report: {error}")
         else:
             if what != _native.REJECTION_DELIVER:
@@ -308,6 +308,14 @@ class Host:
             return "registered" if self.core.register(self.now()) else "pending"
         except Error as error:
             return self.failed(error)
+
+    def record(self, token: str) -> None:
+        """Notes down now the lease that was noted down when it was announced: for how long it is good still."""
+        record, now = dict(self.announced[token]), self.now()
+        for name in ("refresh_in_ms", "serve_for_ms", "expires_in_ms"):
+            record[name] = max(record[name] - (now.mono - record["recorded_at_mono_ms"]), 0)
+        record["recorded_at_mono_ms"], record["recorded_at_wall_ms"] = now
+        self.recorded[token] = json.dumps(record).encode()
 
     def adopt(self, target: str, token: str, clock: str) -> str:
         of = {"same": _native.RECORD_CLOCK_SAME, "other": _native.RECORD_CLOCK_OTHER}[clock]
@@ -331,9 +339,9 @@ class Host:
             flags |= _native.CALL_HAS_USER_TOKEN
         if made.get("redirected_from") is not None:
             flags |= _native.CALL_REDIRECTED
-        call = Call(made["url"], flags, made.get("user_token") or "", made.get("redirected_from") or "")
+        texts = [(made.get(name) or "").encode() for name in ("user_token", "redirected_from")]
         try:
-            decision = self.core.decide(call)
+            decision = Decision(self.core.decide(made["url"].encode(), flags, *texts))
         except Error as error:
             return {"refused": self.error(error)}
         shown: Object = {"carries": CARRIES[decision.kind]}
@@ -347,7 +355,7 @@ class Host:
             answer = made["answer"]
             fields = "".join(f"WWW-Authenticate: {each}\r\n" for each in answer.get("www_authenticate", []))
             replay = _native.REPLAY_POSSIBLE if answer.get("replayable") else _native.REPLAY_IMPOSSIBLE
-            what = self.core.answered(decision, answer["status"], fields.encode(), replay)
+            what = self.core.answered(decision.handle, answer["status"], fields.encode(), replay)
             shown["answered"] = ANSWERED[what]
         return shown
 
@@ -373,7 +381,7 @@ class Host:
         elif "locked" in answer:
             core.complete_store(id, _native.STORE_OUTCOME_LOCKED, answer["locked"], now)
         elif "held" in answer:
-            left = NEVER if answer["held"] is None else answer["held"]
+            left = _native.NEVER if answer["held"] is None else answer["held"]
             core.complete_store(id, _native.STORE_OUTCOME_HELD, left, now)
         elif "stored" in answer:
             core.complete_store(id, _native.STORE_OUTCOME_STORED, answer["stored"], now)
@@ -409,7 +417,7 @@ class Host:
         for _ in range(MOST_OUTPUTS):
             output = self.core.poll(self.now())
             if output.kind == IDLE:
-                self.idle_until = None if output.idle_until == NEVER else output.idle_until - self.mono_step
+                self.idle_until = None if output.idle_until == _native.NEVER else output.idle_until - self.mono_step
                 if self.idle_until is not None and self.idle_until <= self.mono:
                     self.wrong(f"idle until {self.idle_until - MONO_START}, which is past")
                 return
@@ -484,7 +492,8 @@ class Host:
         if output.state == _native.LEASE_STATE_READY:
             assert output.lease is not None
             shown["ready"] = self.lease(output.lease)
-            self.announced[output.lease.token] = output.lease
+            if output.record:
+                self.announced[output.lease.token] = json.loads(output.record)
         elif output.state == _native.LEASE_STATE_ONCE:
             assert output.lease is not None
             shown["once"] = self.lease(output.lease)
@@ -508,7 +517,7 @@ class Host:
         if info.id != _id(lease.token) or lease.authorization != "Bearer " + lease.token:
             self.wrong("the lease's id or authorization is not its token's")
         return {
-            "token": str.__str__(lease.token),
+            "token": str(lease.token),
             "refresh_at": self.since(info.refresh_at_ms),
             "ask_at": self.since(info.ask_at_ms),
             "serve_until": self.since(info.serve_until_ms),
