@@ -249,7 +249,8 @@ def _read(handle: int, at: Now) -> Output:
         output.operation, output.version = store.operation, store.version
         output.ttl, output.fence = store.ttl_ms, store.fence
         output.key = _text(handle, _native.OUTPUT_TEXT_KEY)
-        output.value = _native.output_get_text(handle, _native.OUTPUT_TEXT_VALUE)
+        if store.operation == _native.STORE_OPERATION_PUT:
+            output.value = _native.output_get_text(handle, _native.OUTPUT_TEXT_VALUE)
     return output
 
 

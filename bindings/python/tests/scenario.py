@@ -276,11 +276,13 @@ class Host:
 
     def token(self, target: str, user: Optional[str]) -> Optional[Lease]:
         if user:
-            return self.core.token_for(self.call_for(target, user).handle, self.now())
+            decision = self.call_for(target, user)
+            return self.core.token_for(decision.handle, self.now())
         return self.core.token(self.targets.index(target), self.now())
 
     def reject(self, target: str, user: Optional[str], token: str, replay: int) -> tuple[int, Optional[Lease]]:
-        return self.core.reject(self.call_for(target, user).handle, _id(token), replay, self.now())
+        decision = self.call_for(target, user)
+        return self.core.reject(decision.handle, _id(token), replay, self.now())
 
     def rejected(self, reject: Callable[[], tuple[int, Optional[Lease]]]) -> Any:
         try:
@@ -684,7 +686,7 @@ class Host:
             pass
         elif isinstance(expected, str) and isinstance(got, str) and expected.startswith("~") and expected[1:] in got:
             pass
-        elif type(expected) is not type(got) or expected != got:
+        elif isinstance(expected, bool) is not isinstance(got, bool) or expected != got:
             self.wrong(f"{path}: expected {expected!r}, got {got!r}")
 
     def wrong(self, what: str) -> None:
