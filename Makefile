@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test rust-test lint bench simulate prove fuzz rust tools
 .PHONY: lib dist install c-test c-tools sanitize sizes wasm
 .PHONY: go-engine go-module go-test go-bench
-.PHONY: wheel sdist python-test
+.PHONY: wheel sdist sdist-test python-test
 
 CARGO ?= cargo
 GO ?= go
@@ -96,6 +96,9 @@ wheel: c-tools rust ## the Python wheels for any Linux with glibc 2.28, for each
 
 sdist: c-tools rust ## the source distribution of the Python package, in target/wheels
 	@bindings/python/tools/sdist
+
+sdist-test: c-tools rust ## that the source distribution builds with cargo, in an empty environment
+	@bindings/python/tools/test-sdist
 
 python-test: c-tools tools ## the tests of bindings/python as it is installed, its types, and the examples in Python
 	@bindings/python/tools/test

@@ -385,7 +385,7 @@ class Driven:
             pass
         if self.closed:
             raise _errors.closed()
-        number = self._core.target(_check.text("target", target))
+        number = self._core.target(_check.text("target", target).decode())
         known = self._named[target] = self.cell(number)
         return known
 
