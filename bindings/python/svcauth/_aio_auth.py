@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ._auth import Auth
 from ._driven import Driven
@@ -73,6 +73,11 @@ class AsyncAuth(Auth):
         self, request: aiohttp.ClientRequest, handler: Handler
     ) -> aiohttp.ClientResponse:
         """Implements a middleware of aiohttp, which is asked for each hop of a call."""
+        response = await self._hopped(request, handler)
+        _note_redirect(response)
+        return response
+
+    async def _hopped(self, request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
         url = str(request.url)
         has_authorization = "Authorization" in request.headers
         route = self._hop(request, url, has_authorization)
@@ -103,11 +108,13 @@ class AsyncAuth(Auth):
 
     def _hop(self, request: aiohttp.ClientRequest, url: str, has_authorization: bool) -> Route | None:
         """What a hop carries: after a redirect nothing, unless the first hop carried a token of the same target."""
-        # All hops of a call have the same timer.
-        timer, first = _last.get()
-        if timer is not request.timer:
-            _last.set((request.timer, url))
-        elif first != url:
+        last = _last.get()
+        # All hops of a call have the same timer. Without it, what is where the last answer led to follows from that.
+        timer = getattr(request, "_timer", None)
+        follows = last.timer is timer if timer is not None else url in last.leads_to
+        first = last.first if follows else url
+        _last.set(_Hop(timer, first))
+        if first != url:
             return None if has_authorization else self.redirected(url, first)
         return self._client._route(url, has_authorization)
 
@@ -137,7 +144,28 @@ class AsyncAuth(Auth):
         return found
 
 
-_last: ContextVar[tuple[object, str]] = ContextVar("svcauth_last", default=(None, ""))
+class _Hop(NamedTuple):
+    """The last hop that this task has made."""
+
+    timer: object
+    #: Where the call was first made to.
+    first: str
+    #: Where its answer leads to.
+    leads_to: tuple[str, ...] = ()
+
+
+_last: ContextVar[_Hop] = ContextVar("svcauth_last", default=_Hop(None, ""))
+
+
+def _note_redirect(response: aiohttp.ClientResponse) -> None:
+    location = response.headers.get("Location")
+    if location is None or response.status not in (301, 302, 303, 307, 308):
+        return
+    try:
+        to = {str(response.url.join(type(response.url)(location, encoded=each))) for each in (True, False)}
+    except ValueError:
+        return  # it is not followed
+    _last.set(_last.get()._replace(leads_to=tuple(to)))
 
 
 def _can_be_sent_again(request: aiohttp.ClientRequest) -> bool:
