@@ -44,7 +44,9 @@ def main(issuer: str, url: str) -> None:
         "response_types": ["token"],
         "redirect_uris": ["http://127.0.0.1:5555/callback"],
     }
-    registration = send(exchange.register(server.registration_endpoint, metadata))
+    # Hydra does not say where, unless it is told to.
+    endpoint = server.registration_endpoint or f"{issuer}/oauth2/register"
+    registration = send(exchange.register(endpoint, metadata))
     print(f"client {registration.client_id}")
 
     print("== authorize, which older set-ups need")
