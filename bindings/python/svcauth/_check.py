@@ -13,7 +13,7 @@ def text(name: str, value: object) -> bytes:
         return value.encode()
     except UnicodeEncodeError:
         raise _errors.ArgumentError(
-            f"{name} has half a character (a surrogate) in it", code="invalid_argument", member=name
+            "this has half a character (a surrogate) in it", code="invalid_argument", member=name
         ) from None
 
 
@@ -25,5 +25,5 @@ def seconds(name: str, value: object) -> float | None:
         raise _errors.wrong_type(name, "a number of seconds or None", value)
     # Nothing lasts longer than a year, and NaN is no time.
     if not value >= 0:
-        raise _errors.ArgumentError(f"{name} has to be 0 or more seconds", code="invalid_argument", member=name)
+        raise _errors.ArgumentError("this has to be 0 or more seconds", code="invalid_argument", member=name)
     return float(min(value, 365 * 24 * 3600))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _check, _errors, _events, _native
 from ._lease import Lease, Token, take
-from ._routes import LEASE, NOTHING, USER_TOKEN, Route, Routes, event
+from ._routes import LEASE, Route, Routes, event
 from ._user import current
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeVar
 
-    import httpx
     import requests
-    import urllib3
+    from httpx import AsyncClient as HttpxAsyncClient
+    from httpx import Client as HttpxClient
+    from urllib3 import PoolManager
 
     from ._auth import Auth
     from ._health import Health, Stats
@@ -45,7 +46,19 @@ class Client:
     Raises ConfigurationError, whose `member` names what is wrong, and LibraryError where there is no library.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_context", "_handle", "_held", "_names", "_numbers", "_routes", "_sink", "_started", "_wait_s")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_context",
+        "_handle",
+        "_held",
+        "_names",
+        "_numbers",
+        "_routes",
+        "_sink",
+        "_started",
+        "_wait_s",
+    )
 
     # The service's own leases, by their target's name: what `token` serves from.
     _held: dict[str, Lease]
@@ -147,19 +160,19 @@ class Client:
 
         return session(self.auth(target))
 
-    def httpx(self, target: str | None = None, **settings: Any) -> httpx.Client:
+    def httpx(self, target: str | None = None, **settings: Any) -> HttpxClient:
         """A client of httpx that adds the right token to each call; see `auth`. `settings` are its own."""
         import httpx
 
         return httpx.Client(auth=self.auth(target), **settings)
 
-    def async_httpx(self, target: str | None = None, **settings: Any) -> httpx.AsyncClient:
+    def async_httpx(self, target: str | None = None, **settings: Any) -> HttpxAsyncClient:
         """As `httpx`, for asyncio and trio. No call holds up the loop."""
         import httpx
 
         return httpx.AsyncClient(auth=self.auth(target), **settings)
 
-    def urllib3(self, pool: urllib3.PoolManager, target: str | None = None) -> Pool:
+    def urllib3(self, pool: PoolManager, target: str | None = None) -> Pool:
         """Makes the calls of a pool manager of urllib3 with the right token; see `auth`."""
         from ._urllib3 import Pool
 
@@ -416,7 +429,7 @@ def _document(config: object) -> bytes:
             raise
         # What it says may name a value, which may be a secret.
         raise _errors.ArgumentError(
-            "config holds something that JSON does not have; write dicts, lists, texts, numbers, booleans and None",
+            "this holds something that JSON does not have; write dicts, lists, texts, numbers, booleans and None",
             code="invalid_argument",
             member="config",
         ) from None
@@ -458,5 +471,3 @@ def _threads(handle: int) -> int:
 
 
 atexit.register(_close_all)
-
-__all__ = ["NOTHING", "USER_TOKEN", "Client"]

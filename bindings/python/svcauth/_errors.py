@@ -32,9 +32,11 @@ class Error(Exception):
     result: int
     _retry_at_ms: int | None
 
-    def __init__(self, message: str, *, code: str = "internal", member: str | None = None, text: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str = "internal", member: str | None = None, text: str | None = None
+    ) -> None:
         if text is None:
-            text = f"{code} ({member}): {message}" if member else f"{code}: {message}"
+            text = f"{member}: {message} ({code})" if member else f"{message} ({code})"
         super().__init__(text)
         self.code = code
         self.message = message
@@ -212,4 +214,5 @@ def timeout(target: str) -> Timeout:
 
 def wrong_type(name: str, expected: str, given: object) -> ArgumentError:
     # Its type, and not what it holds: that may be a secret.
-    return ArgumentError(f"{name} is {type(given).__name__}, and has to be {expected}", code="invalid_argument", member=name)
+    message = f"this is {type(given).__name__}, and has to be {expected}"
+    return ArgumentError(message, code="invalid_argument", member=name)

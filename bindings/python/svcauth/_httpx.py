@@ -81,7 +81,7 @@ def flow(auth: Auth, request: httpx.Request) -> Generator[httpx.Request | Wait, 
     route = client._route(url, has_authorization)
     if route.kind == NOTHING or not auth.covers(route):
         response = yield request
-        _tell_all(auth, route, None, [response])
+        _tell_all(auth, route, None, [*response.history, response])
         return
     plain = request.headers
     carried: Token | None = route.authorization

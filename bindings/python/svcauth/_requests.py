@@ -68,7 +68,7 @@ def on_response(auth: Auth, response: requests.Response, settings: dict[str, Any
     lease = auth.again(route, carried, response.status_code, _challenges(response), replay=_can_be_sent_again(request))
     if lease is not None:
         # Where the second answer leads, requests goes with the headers of the first request.
-        carried = request.headers["Authorization"] = lease._authorization  # type: ignore[assignment]
+        carried = request.headers["Authorization"] = lease._authorization
         response = _send_again(request, response, settings)
         auth.tell(route, carried, request.method or "", response.status_code, retried=True)
         auth.again(route, carried, response.status_code, _challenges(response), replay=False)
@@ -97,10 +97,10 @@ def _send_again(
     once_more = request.copy()
     if not (request.body is None or isinstance(request.body, (str, bytes))):
         rewind_body(once_more)
-    jar = once_more._cookies  # type: ignore[attr-defined]
-    extract_cookies_to_jar(jar, request, response.raw)
+    jar: Any = once_more._cookies  # type: ignore[attr-defined]
+    extract_cookies_to_jar(jar, request, response.raw)  # type: ignore[no-untyped-call]
     once_more.prepare_cookies(jar)
-    again: requests.Response = response.connection.send(once_more, **settings)  # type: ignore[attr-defined]
+    again: requests.Response = response.connection.send(once_more, **settings)
     again.history.append(response)
     again.request = once_more
     return again

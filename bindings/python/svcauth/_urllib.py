@@ -95,7 +95,7 @@ class _Bearer(urllib.request.BaseHandler):
         response.close()
         request.add_unredirected_header("Authorization", lease._authorization)
         self.retried.add(id(request))
-        again: HTTPResponse = self.parent.open(request, timeout=request.timeout)  # type: ignore[attr-defined]
+        again: HTTPResponse = self.parent.open(request, timeout=request.timeout)
         return again
 
     https_response = http_response

@@ -80,7 +80,7 @@ class Message(_NotPickled, Generic[Answer]):
         if isinstance(status, bool) or not isinstance(status, int):
             raise _errors.wrong_type("status", "an int", status)
         if not 100 <= status <= 999:
-            raise _errors.ArgumentError("status has to be from 100 to 999", code="invalid_argument", member="status")
+            raise _errors.ArgumentError("this has to be from 100 to 999", code="invalid_argument", member="status")
         if not isinstance(body, (bytes, bytearray, memoryview)):
             raise _errors.wrong_type("body", "bytes", body)
         return self._sent_by(lambda handle: _native.exchange_parse(handle, status, _lines(headers), bytes(body)))
@@ -114,8 +114,8 @@ def _lines(headers: object) -> bytes:
     if isinstance(headers, bytes):
         return headers
     try:
-        pairs = headers.items() if hasattr(headers, "items") else headers
-        lines = [f"{_one_line(name)}: {_one_line(value)}\r\n" for name, value in pairs]  # type: ignore[attr-defined]
+        pairs: Any = headers.items() if hasattr(headers, "items") else headers
+        lines = [f"{_one_line(name)}: {_one_line(value)}\r\n" for name, value in pairs]
         return "".join(lines).encode("utf-8", "replace")
     except (TypeError, ValueError):
         raise _errors.wrong_type("headers", "a mapping, pairs, or bytes", headers) from None
@@ -430,7 +430,7 @@ def _list(name: str, value: object) -> list[Any] | None:
     if isinstance(value, (str, bytes)):
         raise _errors.wrong_type(name, "a list of texts", value)
     try:
-        return list(value) or None  # type: ignore[call-overload, no-any-return]
+        return list(value) or None  # type: ignore[call-overload]
     except TypeError:
         raise _errors.wrong_type(name, "a list of texts", value) from None
 
@@ -471,8 +471,8 @@ def _authorization(told: dict[str, Any]) -> AuthorizationAnswer:
     )
 
 
-def _known(kind: type[Answer], told: dict[str, Any]) -> Answer:
-    names = {each for each in kind.__dataclass_fields__ if each != "extra"}  # type: ignore[attr-defined]
+def _known(kind: Any, told: dict[str, Any]) -> Any:
+    names = {each for each in kind.__dataclass_fields__ if each != "extra"}
     known = {name: value for name, value in told.items() if name in names}
     for name in ("access_token", "refresh_token"):
         if name in known:
