@@ -25,7 +25,8 @@ from ._errors import (
     UnknownTarget,
     UserTokenMissing,
 )
-from ._lease import Lease, Token
+from ._lease import Lease
+from ._secret import Token
 
 if TYPE_CHECKING:
     from . import asgi, exchange, wsgi

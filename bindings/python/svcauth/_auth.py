@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import _errors
-from ._lease import Authorization, Token
+from ._lease import Authorization
 from ._routes import LEASE, NOTHING, Route
+from ._secret import Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable

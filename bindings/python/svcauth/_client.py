@@ -8,8 +8,9 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _check, _errors, _events, _native
-from ._lease import Lease, Token, take
+from ._lease import Lease, take
 from ._routes import LEASE, Route, Routes, event
+from ._secret import Token, takes_secrets
 from ._user import current
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Client:
     # The service's own leases, by their target's name: what `token` serves from.
     _held: dict[str, Lease]
 
+    @takes_secrets
     def __init__(
         self,
         config: Mapping[str, Any] | str | bytes,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ._auth import Auth
-from ._lease import Token
 from ._routes import LEASE, NOTHING
+from ._secret import Token
 from ._threads import Wait
 
 if TYPE_CHECKING:

@@ -5,22 +5,11 @@ from __future__ import annotations
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import _errors, _native
+from . import _native
+from ._secret import Token
 
 if TYPE_CHECKING:
     import datetime
-
-
-class Token(str):
-    """A secret text that hides in `repr`, and so in tracebacks, containers and logs of them. It is not pickled."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("a secret is not pickled or copied; hand over the configuration")
 
 
 class Authorization(Token):

@@ -9,8 +9,8 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import requote_uri, rewind_body
 
-from ._lease import Token
 from ._routes import LEASE
+from ._secret import Token
 
 if TYPE_CHECKING:
     from ._auth import Auth

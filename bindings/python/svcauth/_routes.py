@@ -6,7 +6,8 @@ from time import monotonic
 from typing import Any
 
 from . import _check, _errors, _native
-from ._lease import Authorization, Token
+from ._lease import Authorization
+from ._secret import Token, takes_secrets
 
 # What the library answers may change when it has read the issuer's metadata.
 _KEPT = 1.0
@@ -106,6 +107,7 @@ class Routes:
         place[key] = route
         return route
 
+    @takes_secrets
     def decide(self, url: str, user: str | None, required: bool, flags: int = 0, first: str | None = None) -> Route:
         """Asks the library. `first` is where a call that was redirected was made to before."""
         text = _check.text("url", url)

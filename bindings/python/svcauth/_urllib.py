@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request
 
 from . import _errors
-from ._lease import Token
 from ._routes import LEASE
+from ._secret import Token
 
 if TYPE_CHECKING:
     from http.client import HTTPMessage, HTTPResponse

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from . import _errors
-from ._lease import Token
 from ._routes import LEASE
+from ._secret import Token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

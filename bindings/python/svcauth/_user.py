@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+from ._errors import wrong_type
+from ._secret import Token as Secret
+
 TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     from contextvars import Token
@@ -18,7 +21,7 @@ class User:
     __slots__ = ("required", "token")
 
     def __init__(self, token: Optional[str] = None, required: bool = False) -> None:
-        self.token = token
+        self.token = None if token is None else Secret(token)
         self.required = required
 
     def __repr__(self) -> str:
@@ -57,7 +60,7 @@ def user_token(token: str) -> _Block:
     service's own. It goes to no URL outside of the targets.
     """
     if not isinstance(token, str):
-        raise TypeError("the user's token is a str")
+        raise wrong_type("token", "the user's token, a str", token)
     return _Block(User(token, current().required))
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, Union
 
 from . import _check, _errors, _native
-from ._lease import Token
+from ._secret import Token, takes_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -72,6 +72,7 @@ class Message(_NotPickled, Generic[Answer]):
             header, _, value = line.partition(": ")
             self.headers[header] = Token(value)
 
+    @takes_secrets
     def parse(self, status: int, headers: Headers, body: bytes) -> Answer:
         """Reads the answer. Raises what it says no with, or what is wrong about it.
 
@@ -208,6 +209,7 @@ class Registration(_NotPickled):
         return json.dumps(self._parameter())
 
     @classmethod
+    @takes_secrets
     def from_json(cls, text: str | bytes) -> Registration:
         """Reads what `to_json` wrote."""
         try:
@@ -285,6 +287,7 @@ class Metadata:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+@takes_secrets
 def register(
     endpoint: str,
     metadata: Mapping[str, Any] | None = None,
@@ -308,6 +311,7 @@ def register(
     return Message("register", given, _registration)
 
 
+@takes_secrets
 def read_registration(
     registration: Registration, *, allowed_origins: Sequence[str] = (), insecure_http: Sequence[str] = ()
 ) -> Message[Registration]:
@@ -320,6 +324,7 @@ def read_registration(
     return Message("read_registration", given, _registration)
 
 
+@takes_secrets
 def update_registration(
     registration: Registration,
     metadata: Mapping[str, Any] | None = None,
@@ -337,12 +342,14 @@ def update_registration(
     return Message("update_registration", given, _registration)
 
 
+@takes_secrets
 def delete_registration(registration: Registration, *, insecure_http: Sequence[str] = ()) -> Message[None]:
     """Ends a registration (RFC 7592 section 2.3)."""
     given = {"registration": _registered(registration), "insecure_http": _list("insecure_http", insecure_http)}
     return Message("delete_registration", given, _nothing)
 
 
+@takes_secrets
 def authorize(
     endpoint: str,
     registration: Registration | None = None,
@@ -376,6 +383,7 @@ def authorize(
     return Message("authorize", given, _authorization)
 
 
+@takes_secrets
 def token(
     endpoint: str,
     *,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import ssl
 import urllib.error
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -18,6 +19,10 @@ import urllib3
 from conftest import NODE, SECRET, Journal, Lab, eventually, in_threads
 
 import svcauth
+
+
+# Made once: reading the system's certificates takes a while.
+TLS = ssl.create_default_context()
 
 
 class Stack(Protocol):
@@ -55,7 +60,7 @@ def of_the_session(client: svcauth.Client, target: str | None = None) -> Stack:
 
 def of_httpx(client: svcauth.Client, target: str | None = None) -> Stack:
     def call(url: str, method: str = "GET", body: Any = None, authorization: str | None = None) -> int:
-        with client.httpx(target, follow_redirects=True, timeout=30) as caller:
+        with client.httpx(target, follow_redirects=True, timeout=30, verify=TLS) as caller:
             return caller.request(method, url, content=body, headers=_headers(authorization)).status_code
 
     return call
@@ -64,7 +69,7 @@ def of_httpx(client: svcauth.Client, target: str | None = None) -> Stack:
 def _async(client: svcauth.Client, target: str | None, run: Callable[..., Any]) -> Stack:
     def call(url: str, method: str = "GET", body: Any = None, authorization: str | None = None) -> int:
         async def made() -> int:
-            async with client.async_httpx(target, follow_redirects=True, timeout=30) as caller:
+            async with client.async_httpx(target, follow_redirects=True, timeout=30, verify=TLS) as caller:
                 response = await caller.request(method, url, content=body, headers=_headers(authorization))
                 return response.status_code
 
