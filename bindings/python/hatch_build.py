@@ -71,7 +71,9 @@ def _given() -> Path | None:
 def _built() -> Path:
     root = workspace()
     if shutil.which("cargo") is None:
-        raise SystemExit("svcauth: no wheel fits this machine, so the library is built here, which needs Rust 1.89 or newer (rustup.rs)")
+        raise SystemExit(
+            "svcauth: no wheel fits this machine; to build the library, install Rust 1.89 or newer (rustup.rs)"
+        )
     target = Path(os.environ.get("CARGO_TARGET_DIR") or root / "target")
     profile = os.environ.get("SVCAUTH_PROFILE") or "library"
     flags = f"--remap-path-prefix={root}="
@@ -89,7 +91,9 @@ def _built() -> Path:
 def _sources() -> dict[str, str]:
     """What of the checkout goes into the sdist: what git knows of the workspace."""
     root = workspace()
-    members = re.search(r"^members = \[(.*?)\]", (root / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    members = re.search(
+        r"^members = \[(.*?)\]", (root / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     if members is None:
         raise SystemExit("svcauth: Cargo.toml names no members of the workspace")
     tree = ["Cargo.toml", "Cargo.lock", *re.findall(r'"([^"]+)"', members.group(1))]

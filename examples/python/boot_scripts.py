@@ -99,7 +99,9 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         told = {name: value for name, value in vars(record).items() if name not in self.usual}
-        return json.dumps({"time": record.created, "level": record.levelname, **(told or {"message": record.getMessage()})})
+        return json.dumps(
+            {"time": record.created, "level": record.levelname, **(told or {"message": record.getMessage()})}
+        )
 
 
 def application(config: str, smd: str) -> Callable[..., Iterable[bytes]]:

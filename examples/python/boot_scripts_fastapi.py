@@ -1,6 +1,8 @@
 """The same with FastAPI and httpx, on asyncio.
 
     SVCAUTH_CONFIG=svcauth.json SMD_URL=http://smd:27779 uvicorn boot_scripts_fastapi:app
+
+Both are read when it starts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The same with Flask and requests.
 
     SVCAUTH_CONFIG=svcauth.json SMD_URL=http://smd:27779 gunicorn --preload --workers 4 boot_scripts_flask:app
+
+Both are read when it starts.
 """
 
 from __future__ import annotations

@@ -35,6 +35,6 @@ if "USER_TOKEN" in os.environ:
     with svcauth.user_token(os.environ["USER_TOKEN"]):
         print(session.get(f"{smd}/hsm/v2/State/Components/x0c0s0b0n0").status_code)
 
-# %%
-print(response.status_code, requests.__name__)
+# %% A call without a session
+print(requests.get(response.url, auth=tokens.auth(), timeout=60).status_code)
 tokens.close()

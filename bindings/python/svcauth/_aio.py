@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import _check, _errors
 from ._client import Client, _document
 from ._driven import Driven
-from ._lease import Lease, Token
+from ._lease import Lease
+from ._secret import Token, takes_secrets
 from ._send import sender_of
 from ._threaded import Threaded
 
@@ -40,12 +41,13 @@ class AsyncClient:
     svcauth's own HTTP client, on threads of its own.
 
     A task that is cancelled ends its own waiting and never the request that others wait for. A client is used in one
-    event loop at a time. `config`, `logger` and `secrets` are as for `Client`; with `http`, `secrets` may be a coroutine
-    function.
+    event loop at a time. `config`, `logger` and `secrets` are as for `Client`; with `http`, `secrets` may be a
+    coroutine function.
     """
 
     __slots__ = ("__weakref__", "_engine")
 
+    @takes_secrets
     def __init__(
         self,
         config: Mapping[str, Any] | str | bytes,
@@ -60,7 +62,9 @@ class AsyncClient:
             return
         if asyncio.iscoroutinefunction(secrets):
             raise _errors.ArgumentError(
-                "secrets is a coroutine function, which runs where http is given", code="invalid_argument", member="secrets"
+                "secrets is a coroutine function, which runs where http is given",
+                code="invalid_argument",
+                member="secrets",
             )
         self._engine = Threaded(Client(config, logger=logger, secrets=secrets))  # type: ignore[arg-type]
 
@@ -92,8 +96,8 @@ class AsyncClient:
         return self._engine.at_hand(target) or await self._engine.lease(target)
 
     def auth(self, target: str | None = None) -> AsyncAuth:
-        """What adds the right token to each call of httpx.AsyncClient, as its `auth`, and of aiohttp.ClientSession, as one
-        of its `middlewares`.
+        """What adds the right token to each call of httpx.AsyncClient, as its `auth`, and of aiohttp.ClientSession, as
+        one of its `middlewares` (aiohttp 3.12 or newer).
 
         A call to a URL of no target goes out as it is, and so does one that has an Authorization of its own. With
         the name of a target, its token is the only one that is added. A call that is refused is made once more with
@@ -140,7 +144,8 @@ class AsyncClient:
         """Ends the client. Those who wait are told Closed, and so is everybody who asks later. No task is left, and the
         program's HTTP client stays open.
 
-        With a store in the configuration it waits for answers that may have to be saved, `timeouts.store_s` at the most.
+        With a store in the configuration it waits for answers that may have to be saved, `timeouts.store_s` at the
+        most.
         """
         await self._engine.aclose()
 

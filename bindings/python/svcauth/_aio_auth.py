@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import aiohttp
     import httpx
 
-    from ._lease import Lease, Token
+    from ._lease import Lease
+    from ._secret import Token
 
     Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
@@ -131,7 +132,12 @@ class AsyncAuth(Auth):
         return response
 
     async def _again(
-        self, request: aiohttp.ClientRequest, route: Route, carried: Token, response: aiohttp.ClientResponse, replay: bool
+        self,
+        request: aiohttp.ClientRequest,
+        route: Route,
+        carried: Token,
+        response: aiohttp.ClientResponse,
+        replay: bool,
     ) -> Lease | None:
         challenges = response.headers.getall("WWW-Authenticate", [])
         try:
@@ -154,7 +160,7 @@ class _Hop(NamedTuple):
     leads_to: tuple[str, ...] = ()
 
 
-_last: ContextVar[_Hop] = ContextVar("svcauth_last", default=_Hop(None, ""))
+_last: ContextVar[_Hop] = ContextVar("svcauth_last", default=_Hop(None, ""))  # noqa: B039, it does not change
 
 
 def _note_redirect(response: aiohttp.ClientResponse) -> None:

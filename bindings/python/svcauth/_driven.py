@@ -17,16 +17,17 @@ from . import _check, _errors, _events, _native
 from ._core import IDLE, PANIC, Core, Now, Output, now
 from ._errors import Error
 from ._health import Health, Stats, TargetHealth, target_health
-from ._lease import Lease, Token
+from ._lease import Lease
 from ._routes import LEASE, Route, Routes, event
+from ._secret import Token, takes_secrets
 from ._secrets import SecretFailed, from_environment, from_file
-from ._send import Request, SendFailed, Sender
+from ._send import Request, Sender, SendFailed
 from ._store import SUPPORTED, FileStore, StoreFailed
 from ._user import current
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from ._secrets import SecretFunction
 
@@ -80,6 +81,7 @@ class CoreRoutes(Routes):
         super().__init__(0, names)
         self._driven = driven
 
+    @takes_secrets
     def decide(self, url: str, user: str | None, required: bool, flags: int = 0, first: str | None = None) -> CoreRoute:
         text, token, before = _check.text("url", url), b"", b""
         if user is not None:
@@ -466,9 +468,7 @@ class Driven:
         return route.cell.fresh()
 
     async def _lease_for(self, route: CoreRoute) -> Lease:
-        return route.cell.fresh() or await self._get(
-            route.cell, lambda core, at: core.token_for(route.decision, at)
-        )
+        return route.cell.fresh() or await self._get(route.cell, lambda core, at: core.token_for(route.decision, at))
 
     async def _after_401(
         self, route: CoreRoute, number: int, status: int, challenges: Iterable[str], *, replay: bool

@@ -223,10 +223,11 @@ def _time_left(held: Any, now: int) -> int:
     the clock was set back: nobody knows how long ago."""
     if not isinstance(held, dict) or not isinstance(held.get("owner"), str):
         return 0
-    taken, ttl = held.get("taken_ms"), held.get("ttl_ms")
+    taken: Any = held.get("taken_ms")
+    ttl: Any = held.get("ttl_ms")
     if not _is_number(taken) or not _is_number(ttl) or taken > now + SKEW_MS:
         return 0
-    return max(taken + ttl, now) - now
+    return max(int(taken + ttl), now) - now
 
 
 def _is_number(value: Any) -> bool:

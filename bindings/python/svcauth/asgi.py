@@ -1,13 +1,13 @@
 """Middleware for ASGI applications: FastAPI, Starlette, Quart, Django.
 
-    app.add_middleware(svcauth.asgi.PassUser)          # Starlette, FastAPI
-    app = svcauth.asgi.PassUser(app)                   # any
+app.add_middleware(svcauth.asgi.PassUser)          # Starlette, FastAPI
+app = svcauth.asgi.PassUser(app)                   # any
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, MutableMapping
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from ._user import User, bearer, current, user
 
@@ -49,7 +49,7 @@ class RequireUser(PassUser):
     _required = True
 
 
-def _token(scope: Scope) -> Optional[str]:
+def _token(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"authorization":
             return bearer(value.decode("latin-1"))

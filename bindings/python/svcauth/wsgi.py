@@ -1,7 +1,7 @@
 """Middleware for WSGI applications: Flask, Django, Pyramid.
 
-    app.wsgi_app = svcauth.wsgi.PassUser(app.wsgi_app)         # Flask
-    application = svcauth.wsgi.PassUser(application)           # any
+app.wsgi_app = svcauth.wsgi.PassUser(app.wsgi_app)         # Flask
+application = svcauth.wsgi.PassUser(application)           # any
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable
 from urllib.parse import parse_qs
 
 from svcauth import Error, _native
@@ -158,11 +159,11 @@ class Host:
     mono: int = MONO_START
     wall_step: int = 0
     mono_step: int = 0
-    idle_until: Optional[int] = None
+    idle_until: int | None = None
     secrets: dict[str, str] = field(default_factory=dict)
     records: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     locks: dict[str, tuple[int, int]] = field(default_factory=dict)
-    fails: Optional[str] = None
+    fails: str | None = None
     fence: int = 0
     version: int = 0
     random: int = 0
@@ -268,23 +269,23 @@ class Host:
             return self.call(step["call"])
         return None
 
-    def call_for(self, target: str, user: Optional[str]) -> Decision:
+    def call_for(self, target: str, user: str | None) -> Decision:
         """A call that carries a user's or the service's own lease for a target."""
         url = self.scenario["config"]["targets"][target]["urls"][0]
         flags = _native.CALL_HAS_USER_TOKEN if user else 0
         return Decision(self.core.decide(url.encode(), flags, (user or "").encode()))
 
-    def token(self, target: str, user: Optional[str]) -> Optional[Lease]:
+    def token(self, target: str, user: str | None) -> Lease | None:
         if user:
             decision = self.call_for(target, user)
             return self.core.token_for(decision.handle, self.now())
         return self.core.token(self.targets.index(target), self.now())
 
-    def reject(self, target: str, user: Optional[str], token: str, replay: int) -> tuple[int, Optional[Lease]]:
+    def reject(self, target: str, user: str | None, token: str, replay: int) -> tuple[int, Lease | None]:
         decision = self.call_for(target, user)
         return self.core.reject(decision.handle, _id(token), replay, self.now())
 
-    def rejected(self, reject: Callable[[], tuple[int, Optional[Lease]]]) -> Any:
+    def rejected(self, reject: Callable[[], tuple[int, Lease | None]]) -> Any:
         try:
             what, lease = reject()
         except Error as error:
@@ -294,7 +295,7 @@ class Host:
             return {"retry": self.lease(lease)}
         return "wait" if what == _native.REJECTION_WAIT else "deliver"
 
-    def reported(self, target: str, user: Optional[str], token: str) -> None:
+    def reported(self, target: str, user: str | None, token: str) -> None:
         try:
             what, _ = self.reject(target, user, token, _native.REPLAY_IMPOSSIBLE)
         except Error as error:
@@ -324,7 +325,7 @@ class Host:
         adopted = self.core.adopt(self.targets.index(target), self.recorded[token], of, self.now())
         return "adopted" if adopted else "not_adopted"
 
-    def state(self, ask: Callable[[], Optional[Lease]]) -> Any:
+    def state(self, ask: Callable[[], Lease | None]) -> Any:
         try:
             lease = ask()
         except Error as error:
@@ -361,7 +362,7 @@ class Host:
             shown["answered"] = ANSWERED[what]
         return shown
 
-    def answer(self, task: Optional[str], answer: Object) -> str:
+    def answer(self, task: str | None, answer: Object) -> str:
         id = 999_999
         if task is None:
             id = next((each.task for each in self.open if each.deadline > self.shown(self.mono)), id)

@@ -27,6 +27,9 @@ KINDS = ["httpx", "aiohttp", "own"]
 DRIVEN = ["httpx", "aiohttp"]
 
 
+Get = Callable[..., Awaitable[int]]
+
+
 def under_way(lab: Lab) -> int:
     """Token requests that the lab has and has not answered."""
     count: int = lab.get("/lab/stats")["endpoints"].get("token", {}).get("in_flight", 0)
@@ -52,7 +55,7 @@ async def opened(kind: str, config: Any, **more: Any) -> AsyncIterator[AsyncClie
 
 
 @contextlib.asynccontextmanager
-async def caller(kind: str, client: AsyncClient, target: str | None = None) -> AsyncIterator[Callable[..., Awaitable[int]]]:
+async def caller(kind: str, client: AsyncClient, target: str | None = None) -> AsyncIterator[Get]:
     """Makes calls that carry tokens; gives the status."""
     if kind == "aiohttp":
         async with aiohttp.ClientSession(middlewares=[client.auth(target)]) as session:
@@ -278,9 +281,7 @@ def test_why_there_is_no_token_is_told_to_all_who_wait(kind: str, lab: Lab) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_while_the_server_is_away_callers_wait_as_long_as_they_are_told(kind: str, lab: Lab) -> None:
     lab.post("/lab/away", {"service": "issuer"})
-    config = lab.config(
-        issuer=None, endpoints={"token": lab.issuer + "/oauth2/token"}, timeouts={"wait_s": 0.3}
-    )
+    config = lab.config(issuer=None, endpoints={"token": lab.issuer + "/oauth2/token"}, timeouts={"wait_s": 0.3})
 
     async def story() -> None:
         async with opened(kind, config) as client:

@@ -19,7 +19,7 @@ from svcauth._user import User, bearer, current, require_user, user_required, us
 Seen = list[tuple[Optional[str], bool]]
 
 
-def seen() -> tuple[Optional[str], bool]:
+def seen() -> tuple[str | None, bool]:
     return current().token, current().required
 
 
@@ -36,7 +36,7 @@ def seen() -> tuple[Optional[str], bool]:
         ("Bearerabc def", None),
     ],
 )
-def test_a_bearer_token_is_read_as_the_rfc_has_it(field: str, token: Optional[str]) -> None:
+def test_a_bearer_token_is_read_as_the_rfc_has_it(field: str, token: str | None) -> None:
     assert bearer(field) == token
 
 
@@ -61,11 +61,11 @@ def test_no_printout_shows_a_users_token() -> None:
 
 def test_a_decorated_function_requires_a_user() -> None:
     @require_user
-    def plain(name: str) -> tuple[str, tuple[Optional[str], bool]]:
+    def plain(name: str) -> tuple[str, tuple[str | None, bool]]:
         return name, seen()
 
     @require_user
-    async def waiting() -> tuple[Optional[str], bool]:
+    async def waiting() -> tuple[str | None, bool]:
         await asyncio.sleep(0)
         return seen()
 
@@ -90,7 +90,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("asgi", "wsgi", "field", "expected"), ROWS)
-def test_the_user_of_the_request_is_taken(asgi: Any, wsgi: Any, field: Optional[str], expected: Any) -> None:
+def test_the_user_of_the_request_is_taken(asgi: Any, wsgi: Any, field: str | None, expected: Any) -> None:
     calls: Seen = []
 
     async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
@@ -179,11 +179,11 @@ def start_response(status: str, headers: list[tuple[str, str]], error: Any = Non
     return None
 
 
-def environ(field: Optional[str]) -> dict[str, Any]:
+def environ(field: str | None) -> dict[str, Any]:
     made: dict[str, Any] = {} if field is None else {"HTTP_AUTHORIZATION": field}
     setup_testing_defaults(made)
     return made
 
 
-def call_wsgi(application: Callable[..., Iterable[bytes]], field: Optional[str]) -> bytes:
+def call_wsgi(application: Callable[..., Iterable[bytes]], field: str | None) -> bytes:
     return b"".join(application(environ(field), start_response))

@@ -1,6 +1,6 @@
 """Checks a wheel: what is in it, for which machines it says it is, and what it weighs.
 
-    tools/check_wheel.py WHEEL TRIPLE
+tools/check_wheel.py WHEEL TRIPLE
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ def main(path: Path, triple: str) -> None:
 
     with zipfile.ZipFile(path) as wheel:
         files = {name: wheel.read(name) for name in wheel.namelist()}
-    sources = {f"svcauth/{each.relative_to(HERE.parent / 'svcauth')}" for each in (HERE.parent / "svcauth").rglob("*.py")}
+    sources = {each.relative_to(HERE.parent).as_posix() for each in (HERE.parent / "svcauth").rglob("*.py")}
     about = f"svcauth-{version}.dist-info"
     expected = sources | {"svcauth/py.typed", "svcauth/_lib/libsvcauth.so"}
-    expected |= {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE-APACHE", "licenses/LICENSE-MIT")}
+    for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE-APACHE", "licenses/LICENSE-MIT"):
+        expected.add(f"{about}/{name}")
     expect(set(files) == expected, f"its files differ: {sorted(set(files) ^ expected)}")
     metadata = files[f"{about}/METADATA"].decode()
     expect(not re.search(r"^Requires-Dist", metadata, re.MULTILINE), "it requires other packages")
