@@ -249,6 +249,61 @@ impl Calls {
         }
     }
 
+    /// The rules of a configuration, for a host that decides about calls without getting tokens for them.
+    #[cfg(feature = "proxy")]
+    pub fn of(config: &Config) -> Calls {
+        Calls::new(config)
+    }
+
+    /// What a request carries that passes by a proxy on its way to `target`; the proxy knows the target from its
+    /// own routing, never from what the request says of itself.
+    ///
+    /// `authorization` is the header that the request has. `was_users` says that it came with a user's token,
+    /// which somebody took off: then the service's token does not take its place, unless the target never gets
+    /// users' tokens.
+    #[cfg(feature = "proxy")]
+    pub fn decide_passing<'a>(
+        &self,
+        target: TargetId,
+        authorization: Option<&'a str>,
+        was_users: bool,
+    ) -> Decision<'a> {
+        let Some(rule) = self.targets.get(target.0) else {
+            return Decision::Nothing;
+        };
+        let service = Decision::Lease {
+            target,
+            subject: Subject::Service,
+        };
+        let Some(authorization) = authorization else {
+            return if was_users && rule.user_token != UserToken::Never {
+                Decision::Refuse(
+                    Error::new(
+                        Code::UserTokenMissing,
+                        "this is a user's request whose token was taken off before; have jwt_authn forward it, the \
+                         service's own is not used instead",
+                    )
+                    .at(rule.name.clone()),
+                )
+            } else {
+                service
+            };
+        };
+        let bearer = authorization
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = bearer.map(|(_, token)| token.trim_matches(' '));
+        match (token.filter(|token| is_token(token)), rule.user_token) {
+            (None, _) => Decision::Nothing,
+            (Some(token), UserToken::Pass) => Decision::UserToken { target, token },
+            (Some(token), UserToken::Exchange) => Decision::Lease {
+                target,
+                subject: Subject::User(token),
+            },
+            (Some(_), UserToken::Never) => service,
+        }
+    }
+
     /// What to do with the answer to a call that was decided as `decision`.
     ///
     /// `www_authenticate` are the values of that field; `replayable` says whether the body can be sent again
@@ -337,6 +392,50 @@ mod tests {
             )
             .unwrap(),
         )
+    }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn a_request_that_passes_by_a_proxy_never_loses_a_users_token_to_the_services() {
+        let calls = calls();
+        let config = crate::Config::from_json(
+            br#"{"endpoints":{"token":"https://h.example/t"},"client":{"auth":"none"},"targets":{
+                "pass":{"urls":["https://a.example"]},
+                "never":{"urls":["https://b.example"],"user_token":"never"},
+                "exchange":{"urls":["https://c.example"],"user_token":"exchange"}}}"#,
+        )
+        .unwrap();
+        let rules = Calls::of(&config);
+        for (target, authorization, was_users, expected) in [
+            ("pass", None, false, "service"),
+            ("pass", None, true, "user_token_missing"),
+            ("pass", Some("Bearer abc"), false, "user abc"),
+            ("pass", Some("bearer  abc "), true, "user abc"),
+            ("pass", Some("Basic abc"), false, "nothing"),
+            ("pass", Some("Bearer"), false, "nothing"),
+            ("pass", Some("Bearer a b"), false, "nothing"),
+            ("pass", Some(""), false, "nothing"),
+            ("never", None, false, "service"),
+            ("never", None, true, "service"),
+            ("never", Some("Bearer abc"), false, "service"),
+            ("never", Some("Basic abc"), false, "nothing"),
+            ("exchange", None, false, "service"),
+            ("exchange", None, true, "user_token_missing"),
+            ("exchange", Some("Bearer abc"), false, "exchanged abc"),
+            ("exchange", Some("Negotiate abc"), false, "nothing"),
+        ] {
+            let id = TargetId(config.target_index(target).unwrap());
+            let decided = match rules.decide_passing(id, authorization, was_users) {
+                Decision::Nothing => "nothing".to_string(),
+                Decision::UserToken { token, .. } => format!("user {token}"),
+                Decision::Lease { subject: Subject::Service, .. } => "service".to_string(),
+                Decision::Lease { subject: Subject::User(token), .. } => format!("exchanged {token}"),
+                Decision::Refuse(error) => error.code().to_string(),
+            };
+            assert_eq!(decided, expected, "{target} {authorization:?} {was_users}");
+        }
+        let unknown = calls.decide_passing(TargetId(99), None, false);
+        assert!(matches!(unknown, Decision::Nothing));
     }
 
     #[test]

@@ -264,4 +264,16 @@ impl Credentials {
             });
         }
     }
+
+    /// The place of the pair that comes first.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn preferred(&self) -> usize {
+        self.preferred
+    }
+
+    /// The server took this pair from another client of the same configuration.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn prefer(&mut self, position: usize, io: &mut Io) {
+        self.accepted((position, 0), io);
+    }
 }

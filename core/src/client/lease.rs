@@ -115,7 +115,8 @@ impl Lease {
         self.0.subject.as_deref()
     }
 
-    pub(crate) fn lifetime_ms(&self) -> u64 {
+    /// Its life from when it was asked for to its expiry.
+    pub fn lifetime_ms(&self) -> u64 {
         self.0.lifetime_ms
     }
 }

@@ -70,6 +70,8 @@ mod record;
 mod refresh;
 mod registration;
 mod schedule;
+#[cfg(feature = "proxy")]
+mod shared;
 mod task;
 mod token;
 
@@ -107,6 +109,11 @@ const BUSY_SUBJECTS: usize = 4;
 pub struct TargetId(usize);
 
 impl TargetId {
+    #[cfg(feature = "proxy")]
+    pub(crate) const fn new(index: usize) -> TargetId {
+        TargetId(index)
+    }
+
     /// The target's place among all targets in the order of their names.
     pub const fn index(self) -> usize {
         self.0
@@ -301,6 +308,8 @@ impl Client {
                 owns.then(|| Token::new(Owner::Token(index), index, sharers(&config, index), None))
             })
             .collect();
+        #[cfg(feature = "proxy")]
+        let tokens = share(tokens, &config, capabilities, seed);
         Ok(Client {
             calls: Arc::new(Calls::new(&config)),
             io: Io::new(now, seed, config.limits.events),
@@ -419,6 +428,18 @@ impl Client {
         match self.token_of(target, Subject::Service) {
             Ok((token, config, _, io)) => token.adopt(record, clock, config, io),
             Err(_) => false,
+        }
+    }
+
+    /// Has a look at what other clients have written to the shared store, where there is one: a token that one of
+    /// them got is taken over, one that was refused to one of them is served no more. Poll afterwards.
+    ///
+    /// A host does this often: until then a token is served that others know to be refused.
+    #[cfg(feature = "proxy")]
+    pub fn look(&mut self, now: Now) {
+        self.arrive(now);
+        for token in self.tokens.iter_mut().flatten() {
+            token.look(&self.config, &mut self.io);
         }
     }
 
@@ -711,6 +732,24 @@ pub(crate) enum Need<T> {
     Waiting,
     /// It could not be had, and is tried again at this time.
     Failed(Error, u64),
+}
+
+/// Has clients of one process get their tokens together, except static ones, which nobody gets.
+#[cfg(feature = "proxy")]
+fn share(
+    mut tokens: Vec<Option<Token>>,
+    config: &Config,
+    capabilities: Capabilities,
+    seed: u64,
+) -> Vec<Option<Token>> {
+    if capabilities.shared_store && config.client.static_token.is_none() {
+        for (token, target) in tokens.iter_mut().zip(&config.targets) {
+            if let Some(token) = token {
+                token.share(shared::Shared::new(config, target, seed));
+            }
+        }
+    }
+    tokens
 }
 
 fn owner_of(config: &Config, target: usize) -> usize {

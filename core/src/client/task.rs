@@ -61,6 +61,16 @@ pub enum TaskKind {
         /// What to do with it.
         operation: StoreOperation,
     },
+    /// Use the shared store, which lives as long as the process and the monotonic clock in it; of its operations
+    /// only [`StoreOperation::Get`] and [`StoreOperation::PutIf`]. Answer: the [`Outcome`] that the operation
+    /// names, or [`Outcome::Failed`].
+    #[cfg(feature = "proxy")]
+    Shared {
+        /// The record. Clients with the same key get the same tokens.
+        key: String,
+        /// What to do with it.
+        operation: StoreOperation,
+    },
 }
 
 impl TaskKind {
@@ -71,6 +81,8 @@ impl TaskKind {
             TaskKind::ReadSecret { .. } => "read_secret",
             TaskKind::Random { .. } => "random",
             TaskKind::Store { .. } => "store",
+            #[cfg(feature = "proxy")]
+            TaskKind::Shared { .. } => "shared",
         }
     }
 }
@@ -294,6 +306,9 @@ pub struct Capabilities {
     pub durable_store: bool,
     /// Shows a client certificate.
     pub client_certificate: bool,
+    /// Has a store that several clients of one process share, so that they get their tokens together.
+    #[cfg(feature = "proxy")]
+    pub shared_store: bool,
 }
 
 impl Capabilities {
@@ -305,6 +320,8 @@ impl Capabilities {
             secret_callback: false,
             durable_store: false,
             client_certificate: false,
+            #[cfg(feature = "proxy")]
+            shared_store: false,
         }
     }
 }

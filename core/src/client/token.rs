@@ -11,6 +11,8 @@ use super::{
     record::{LeaseRecord, RecordClock},
     task::TaskKind,
 };
+#[cfg(feature = "proxy")]
+use super::shared::{Advice, Change, Shared, Told};
 use crate::{
     Code, Config, Error, Event, Now, Secret,
     config::{Grant, Schedule, SecretReference},
@@ -48,6 +50,9 @@ pub(crate) struct Token {
     renewed_at: Option<u64>,
     failed: Option<Failed>,
     failures: u32,
+    /// What it has to do with other clients' tokens.
+    #[cfg(feature = "proxy")]
+    shared: Option<Shared>,
 }
 
 struct Failed {
@@ -90,6 +95,8 @@ impl Token {
             renewed_at: None,
             failed: None,
             failures: 0,
+            #[cfg(feature = "proxy")]
+            shared: None,
         }
     }
 
@@ -348,6 +355,8 @@ impl Token {
         self.compare_clocks(parts);
         self.look_for_secrets(parts);
         self.share_trouble(parts);
+        #[cfg(feature = "proxy")]
+        self.tick_shared(parts);
         if self.fetch.is_none() && self.due.is_some_and(|due| due <= now) {
             self.begin(parts);
         }
@@ -367,6 +376,8 @@ impl Token {
         }
         self.due = None;
         self.fetch = Some(Fetch::new());
+        #[cfg(feature = "proxy")]
+        self.consult(parts);
     }
 
     /// What another user's attempt met is told to those who wait for this one.
@@ -511,6 +522,10 @@ impl Token {
 
     pub(crate) fn complete(&mut self, id: TaskId, outcome: Outcome, parts: &mut Parts<'_>) {
         self.stir();
+        #[cfg(feature = "proxy")]
+        if self.shared.as_ref().is_some_and(|shared| shared.awaits(id)) {
+            return self.heard_of_others(outcome, parts);
+        }
         if self
             .failed
             .as_ref()
@@ -654,7 +669,11 @@ impl Token {
         self.failed = None;
         self.failures = 0;
         self.renewed_at = Some(now);
+        #[cfg(feature = "proxy")]
+        let told = lease.clone();
         self.install(lease, kept_fresh, config, io);
+        #[cfg(feature = "proxy")]
+        self.tell_gained(&told, parts);
     }
 
     /// Takes over the lease of another client, unless there is a fresher one.
@@ -753,6 +772,8 @@ impl Token {
             outage.failed(self.owner, &failure, heard, &config.schedule, io);
             told_at = told_at.max(outage.until(now).unwrap_or(0));
         }
+        #[cfg(feature = "proxy")]
+        self.tell_failed(&failure, retry_at, config, io);
         self.restore(config, io);
         let serving = self.servable(now).is_some();
         io.event(Event::RefreshFailed {
@@ -843,7 +864,10 @@ impl Token {
         let newer = self.newer.as_ref().map(|(_, at)| *at);
         let soonest = earlier(current, newer);
         if let Some(fetch) = &self.fetch {
-            return earlier(soonest, fetch.due());
+            let due = fetch.due();
+            #[cfg(feature = "proxy")]
+            let due = earlier(due, self.shared.as_ref().and_then(Shared::due));
+            return earlier(soonest, due);
         }
         let due = match self.user {
             Some(_) => self.due.and_then(|due| outage.opens_at(due)),
@@ -855,6 +879,160 @@ impl Token {
             .filter(|failed| failed.kind == Backoff::Refused && self.due.is_some())
             .map(|failed| failed.look_at);
         earlier(earlier(soonest, due), look)
+    }
+}
+
+/// What clients of one process that share a store do together.
+#[cfg(feature = "proxy")]
+impl Token {
+    pub(crate) fn share(&mut self, shared: Shared) {
+        self.shared = Some(shared);
+    }
+
+    /// Sees what others have written.
+    pub(crate) fn look(&mut self, config: &Config, io: &mut Io) {
+        if let Some(shared) = &mut self.shared {
+            shared.look(self.owner, config.timeouts.store_ms, io);
+        }
+    }
+
+    /// Before a fetch begins the others are asked.
+    fn consult(&mut self, parts: &mut Parts<'_>) {
+        if let (Some(shared), Some(fetch)) = (&mut self.shared, &mut self.fetch) {
+            fetch.wait();
+            shared.consult(self.owner, parts.config.timeouts.store_ms, parts.io);
+        }
+    }
+
+    fn tick_shared(&mut self, parts: &mut Parts<'_>) {
+        if let Some(shared) = &mut self.shared
+            && self.fetch.is_some()
+        {
+            shared.tick(self.owner, parts.config.timeouts.store_ms, parts.io);
+        }
+    }
+
+    fn heard_of_others(&mut self, outcome: Outcome, parts: &mut Parts<'_>) {
+        let timeout_ms = parts.config.timeouts.store_ms;
+        let Some(shared) = &mut self.shared else { return };
+        match shared.complete(outcome, self.owner, timeout_ms, parts.io) {
+            Advice::None => {}
+            Advice::Fetch => {
+                if let Some(told) = &shared.record.failure {
+                    self.failures = self.failures.max(told.failures);
+                }
+                if let Some(fetch) = &mut self.fetch {
+                    fetch.go();
+                }
+                self.drive(None, parts);
+            }
+            Advice::Read { consult } => self.see_others(consult, parts),
+        }
+    }
+
+    /// The record of the others is at hand: anew, or for a fetch that waits for it.
+    fn see_others(&mut self, consult: bool, parts: &mut Parts<'_>) {
+        let now = parts.io.now.mono_ms;
+        let Some(shared) = &mut self.shared else { return };
+        let record = shared.record.clone();
+        if let Some(position) = record.preferred {
+            parts.credentials.prefer(position, parts.io);
+        }
+        self.acted_at = self.acted_at.max(record.acted_at);
+        let lease = record
+            .lease
+            .as_ref()
+            .filter(|lease| !record.refused.contains(&lease.id()));
+        if let Some(lease) = lease
+            && (consult || self.fetch.is_none())
+            && self.take_over(lease, parts)
+        {
+            self.fetch = None;
+            self.failed = None;
+            self.failures = 0;
+            if let Some(shared) = &mut self.shared {
+                shared.rest();
+            }
+            return;
+        }
+        if !consult {
+            // Another client's callers were refused what is served here.
+            let refused = self.servable(now).is_some_and(|lease| record.refused.contains(&lease.id()));
+            if refused {
+                self.suspect = true;
+                self.want_fetch(parts.config, now);
+                self.announce(LeaseState::Cleared, parts.io);
+            }
+            return;
+        }
+        if let Some(told) = record.failure.filter(|told| now < told.retry_at) {
+            if let Some(shared) = &mut self.shared {
+                shared.rest();
+            }
+            self.fetch = None;
+            return self.told_by_others(told, parts);
+        }
+        let refused = self.current.as_ref().filter(|_| self.suspect).map(Lease::id);
+        if let Some(shared) = &mut self.shared {
+            shared.claim(refused, self.owner, parts.config.timeouts.store_ms, parts.io);
+        }
+    }
+
+    fn take_over(&mut self, lease: &LeaseRecord, parts: &mut Parts<'_>) -> bool {
+        // Whatever is not refused is better than what is.
+        let refused = self.current.take_if(|current| self.suspect && current.id() != lease.id());
+        let adopted = self.adopt(lease, RecordClock::Same, parts.config, parts.io);
+        if !adopted {
+            self.current = refused.or(self.current.take());
+        }
+        adopted
+    }
+
+    /// Another client has tried, and it is too early to try again.
+    fn told_by_others(&mut self, told: Told, parts: &mut Parts<'_>) {
+        let now = parts.io.now.mono_ms;
+        let retry_at_ms = told.retry_at;
+        self.failures = told.failures;
+        self.restore(parts.config, parts.io);
+        if told.answered && self.servable(now).is_none() {
+            self.waiting = false;
+            let error = told.error.clone();
+            self.announce(LeaseState::Failed { error, retry_at_ms }, parts.io);
+        }
+        if self.is_kept_fresh(&parts.config.schedule) || self.waiting {
+            self.due = Some(retry_at_ms);
+        }
+        self.failed = Some(Failed {
+            error: told.error,
+            kind: told.kind,
+            answered: told.answered,
+            retry_at: retry_at_ms,
+            generation: parts.credentials.generation(),
+            look_at: now.saturating_add(parts.config.schedule.secret_poll_ms),
+            looking: None,
+        });
+    }
+
+    fn tell_gained(&mut self, lease: &Lease, parts: &mut Parts<'_>) {
+        let now = parts.io.now;
+        let record = (now.mono_ms < lease.serve_until_ms()).then(|| lease.record(now));
+        let change = Change::Gained(record, parts.credentials.preferred());
+        if let Some(shared) = &mut self.shared {
+            shared.publish(change, self.owner, parts.config.timeouts.store_ms, parts.io);
+        }
+    }
+
+    fn tell_failed(&mut self, failure: &Failure, retry_at: u64, config: &Config, io: &mut Io) {
+        let told = Told {
+            error: failure.error.clone(),
+            kind: failure.kind,
+            answered: failure.answered,
+            failures: self.failures,
+            retry_at,
+        };
+        if let Some(shared) = &mut self.shared {
+            shared.publish(Change::Failed(told), self.owner, config.timeouts.store_ms, io);
+        }
     }
 }
 

@@ -99,6 +99,12 @@ impl Config {
             .ok()
     }
 
+    /// All targets, in the order of their names.
+    #[cfg(feature = "proxy")]
+    pub fn target_ids(&self) -> impl Iterator<Item = crate::client::TargetId> + use<> {
+        (0..self.targets.len()).map(crate::client::TargetId::new)
+    }
+
     /// Whether this configuration can only be run by a host with a store that outlives the process.
     pub fn needs_durable_store(&self) -> bool {
         self.client.registration.is_some() || self.targets.iter().any(check::spends_tokens)

@@ -123,6 +123,9 @@ pub(crate) struct Fetch {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
+    /// Other clients are asked first.
+    #[cfg(feature = "proxy")]
+    Waiting,
     Prepare,
     Secrets(u64),
     Static(TaskId),
@@ -161,6 +164,20 @@ impl Fetch {
             version: 0,
             gain: None,
             failure: None,
+        }
+    }
+
+    /// It begins when it is told to.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn wait(&mut self) {
+        self.stage = Stage::Waiting;
+    }
+
+    /// It need not wait any more.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn go(&mut self) {
+        if self.stage == Stage::Waiting {
+            self.stage = Stage::Prepare;
         }
     }
 

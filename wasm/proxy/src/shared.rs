@@ -1,0 +1,41 @@
+//! The core's shared store over the proxy's shared data.
+
+use crate::host::{Host, Shared};
+use svcauth_core::client::{Outcome, StoreOperation};
+
+/// Answers a task about the shared store.
+pub(crate) fn run(key: &str, operation: &StoreOperation, host: &mut impl Host) -> Outcome {
+    match operation {
+        StoreOperation::Get => match host.shared(key) {
+            None => Outcome::Record {
+                value: None,
+                version: 0,
+            },
+            Some((value, version)) => Outcome::Record {
+                value: Some(value.into()),
+                version: u64::from(version),
+            },
+        },
+        StoreOperation::PutIf { version, value } => {
+            let version = u32::try_from(*version).ok().filter(|version| *version != 0);
+            match host.share(key, value.expose(), version) {
+                Shared::Written => stored(key, value.expose(), host),
+                Shared::Conflict => Outcome::Conflict,
+                Shared::Failed => Outcome::Failed {
+                    detail: "Envoy does not write shared data".to_owned(),
+                },
+            }
+        }
+        _ => Outcome::Unsupported,
+    }
+}
+
+/// The version of what was just written. Where another thread has written since, ours is past.
+fn stored(key: &str, value: &[u8], host: &mut impl Host) -> Outcome {
+    match host.shared(key) {
+        Some((now, version)) if now == value => Outcome::Stored {
+            version: u64::from(version),
+        },
+        _ => Outcome::Conflict,
+    }
+}
