@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test rust-test lint bench simulate prove fuzz rust tools
-.PHONY: lib dist install c-test c-tools sanitize sizes wasm
+.PHONY: lib dist install c-test c-tools sanitize sizes wasm proxy
 .PHONY: go-engine go-module go-test go-bench
 .PHONY: wheel sdist sdist-test python-test
 
@@ -68,6 +68,9 @@ sanitize: c-tools rust ## ROUNDS=100000 of create, use and free in C with Addres
 
 install: ## installs the C library that `make lib` built; PREFIX=/usr/local, DESTDIR=, FROM=another folder
 	@ffi/install-lib "$(FROM)"
+
+proxy: tools ## the filter for Envoy, target/svcauth-proxy.wasm
+	@wasm/proxy/build
 
 wasm: tools ## the C library as a WebAssembly module, for Go without cgo
 	@ffi/build-wasm

@@ -428,8 +428,14 @@ mod tests {
             let decided = match rules.decide_passing(id, authorization, was_users) {
                 Decision::Nothing => "nothing".to_string(),
                 Decision::UserToken { token, .. } => format!("user {token}"),
-                Decision::Lease { subject: Subject::Service, .. } => "service".to_string(),
-                Decision::Lease { subject: Subject::User(token), .. } => format!("exchanged {token}"),
+                Decision::Lease {
+                    subject: Subject::Service,
+                    ..
+                } => "service".to_string(),
+                Decision::Lease {
+                    subject: Subject::User(token),
+                    ..
+                } => format!("exchanged {token}"),
                 Decision::Refuse(error) => error.code().to_string(),
             };
             assert_eq!(decided, expected, "{target} {authorization:?} {was_users}");

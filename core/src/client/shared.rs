@@ -130,7 +130,13 @@ impl Shared {
         }
     }
 
-    fn store(&self, operation: StoreOperation, owner: Owner, timeout_ms: u64, io: &mut Io) -> TaskId {
+    fn store(
+        &self,
+        operation: StoreOperation,
+        owner: Owner,
+        timeout_ms: u64,
+        io: &mut Io,
+    ) -> TaskId {
         let key = self.key.clone();
         io.start(owner, TaskKind::Shared { key, operation }, timeout_ms)
     }
@@ -142,7 +148,12 @@ impl Shared {
     fn put(&self, record: &Record, owner: Owner, timeout_ms: u64, io: &mut Io) -> TaskId {
         let value = record.write().expose().into();
         let version = self.version;
-        self.store(StoreOperation::PutIf { version, value }, owner, timeout_ms, io)
+        self.store(
+            StoreOperation::PutIf { version, value },
+            owner,
+            timeout_ms,
+            io,
+        )
     }
 
     /// Sees what others have written, where nothing else is under way.
@@ -158,7 +169,13 @@ impl Shared {
     }
 
     /// The record has nothing to offer: it is claimed, or somebody else's fetch waited for.
-    pub(crate) fn claim(&mut self, refused: Option<LeaseId>, owner: Owner, timeout_ms: u64, io: &mut Io) {
+    pub(crate) fn claim(
+        &mut self,
+        refused: Option<LeaseId>,
+        owner: Owner,
+        timeout_ms: u64,
+        io: &mut Io,
+    ) {
         let now = io.now.mono_ms;
         let other = self
             .record
@@ -238,7 +255,13 @@ impl Shared {
         }
     }
 
-    pub(crate) fn complete(&mut self, outcome: Outcome, owner: Owner, timeout_ms: u64, io: &mut Io) -> Advice {
+    pub(crate) fn complete(
+        &mut self,
+        outcome: Outcome,
+        owner: Owner,
+        timeout_ms: u64,
+        io: &mut Io,
+    ) -> Advice {
         let now = io.now.mono_ms;
         match (core::mem::take(&mut self.stage), outcome) {
             (Stage::Look(_), Outcome::Record { value, version }) => {
@@ -426,7 +449,8 @@ impl Record {
     }
 
     fn read(bytes: &[u8]) -> Result<Record, Error> {
-        let object = json::parse_object(bytes).map_err(|error| corrupt(String::from(error.message())))?;
+        let object =
+            json::parse_object(bytes).map_err(|error| corrupt(String::from(error.message())))?;
         if number(&object, "format")? != Some(FORMAT) {
             return Err(corrupt("it was written by another version of svcauth").at("format"));
         }
@@ -437,12 +461,16 @@ impl Record {
             }
             _ => None,
         };
-        let refused = object.get("refused").and_then(Value::as_array).unwrap_or_default();
+        let refused = object
+            .get("refused")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
         let refused = refused
             .iter()
             .map(|id| {
                 let id = id.as_str().and_then(|id| u64::from_str_radix(id, 16).ok());
-                id.map(LeaseId::from_u64).ok_or_else(|| corrupt("not the id of a lease").at("refused"))
+                id.map(LeaseId::from_u64)
+                    .ok_or_else(|| corrupt("not the id of a lease").at("refused"))
             })
             .collect::<Result<Vec<_>, _>>()?;
         if refused.len() > MOST_REFUSED {
@@ -452,7 +480,10 @@ impl Record {
             Some(Value::Object(failure)) => Some(told(failure)?),
             _ => None,
         };
-        let claim = match (number(&object, "claim_owner")?, number(&object, "claim_until_ms")?) {
+        let claim = match (
+            number(&object, "claim_owner")?,
+            number(&object, "claim_until_ms")?,
+        ) {
             (Some(owner), Some(until)) => Some(Claim { owner, until }),
             _ => None,
         };
@@ -492,7 +523,10 @@ fn told(object: &Object) -> Result<Told, Error> {
     Ok(Told {
         error,
         kind,
-        answered: object.get("answered").and_then(Value::as_bool).unwrap_or_default(),
+        answered: object
+            .get("answered")
+            .and_then(Value::as_bool)
+            .unwrap_or_default(),
         failures: number(object, "failures")?
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or_default(),
@@ -526,7 +560,10 @@ const fn name(kind: Backoff) -> &'static str {
 /// is the same: otherwise one would get the other's.
 fn key(config: &Config, target: &Target) -> String {
     let mut hash = Sha256::new();
-    let url = |url: &Option<Url>| url.as_ref().map_or_else(String::new, |url| String::from(url.as_str()));
+    let url = |url: &Option<Url>| {
+        url.as_ref()
+            .map_or_else(String::new, |url| String::from(url.as_str()))
+    };
     let held = |reference: &SecretReference| match reference {
         SecretReference::Value(secret) => format!("{}", LeaseId::of(secret.expose())),
         other => describe(other),
@@ -563,12 +600,21 @@ fn key(config: &Config, target: &Target) -> String {
         rules,
     ];
     put(&mut hash, single.iter().map(String::as_str));
-    put(&mut hash, client.credentials.iter().map(|pair| pair.client_id.as_str()));
+    put(
+        &mut hash,
+        client
+            .credentials
+            .iter()
+            .map(|pair| pair.client_id.as_str()),
+    );
     put(&mut hash, target.scopes.iter().map(String::as_str));
     put(&mut hash, target.audience.iter().map(String::as_str));
     put(&mut hash, target.resource.iter().map(String::as_str));
     let parameters = target.parameters.iter();
-    put(&mut hash, parameters.flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+    put(
+        &mut hash,
+        parameters.flat_map(|(name, value)| [name.as_str(), value.as_str()]),
+    );
     let mut key = format!("svcauth/{FORMAT}/");
     for byte in hash.finalize().iter().take(16) {
         // Writing to a text does not fail.

@@ -1,5 +1,7 @@
 //! One distinct token: the lease in use, what is wrong with it, and when it is fetched next.
 
+#[cfg(feature = "proxy")]
+use super::shared::{Advice, Change, Shared, Told};
 use super::{
     Backoff, Health, LeaseChange, LeaseState, Outcome, Rejection, State, Subject, SubjectId,
     TargetId, TaskId,
@@ -11,8 +13,6 @@ use super::{
     record::{LeaseRecord, RecordClock},
     task::TaskKind,
 };
-#[cfg(feature = "proxy")]
-use super::shared::{Advice, Change, Shared, Told};
 use crate::{
     Code, Config, Error, Event, Now, Secret,
     config::{Grant, Schedule, SecretReference},
@@ -914,7 +914,9 @@ impl Token {
 
     fn heard_of_others(&mut self, outcome: Outcome, parts: &mut Parts<'_>) {
         let timeout_ms = parts.config.timeouts.store_ms;
-        let Some(shared) = &mut self.shared else { return };
+        let Some(shared) = &mut self.shared else {
+            return;
+        };
         match shared.complete(outcome, self.owner, timeout_ms, parts.io) {
             Advice::None => {}
             Advice::Fetch => {
@@ -933,7 +935,9 @@ impl Token {
     /// The record of the others is at hand: anew, or for a fetch that waits for it.
     fn see_others(&mut self, consult: bool, parts: &mut Parts<'_>) {
         let now = parts.io.now.mono_ms;
-        let Some(shared) = &mut self.shared else { return };
+        let Some(shared) = &mut self.shared else {
+            return;
+        };
         let record = shared.record.clone();
         if let Some(position) = record.preferred {
             parts.credentials.prefer(position, parts.io);
@@ -957,7 +961,9 @@ impl Token {
         }
         if !consult {
             // Another client's callers were refused what is served here.
-            let refused = self.servable(now).is_some_and(|lease| record.refused.contains(&lease.id()));
+            let refused = self
+                .servable(now)
+                .is_some_and(|lease| record.refused.contains(&lease.id()));
             if refused {
                 self.suspect = true;
                 self.want_fetch(parts.config, now);
@@ -972,15 +978,26 @@ impl Token {
             self.fetch = None;
             return self.told_by_others(told, parts);
         }
-        let refused = self.current.as_ref().filter(|_| self.suspect).map(Lease::id);
+        let refused = self
+            .current
+            .as_ref()
+            .filter(|_| self.suspect)
+            .map(Lease::id);
         if let Some(shared) = &mut self.shared {
-            shared.claim(refused, self.owner, parts.config.timeouts.store_ms, parts.io);
+            shared.claim(
+                refused,
+                self.owner,
+                parts.config.timeouts.store_ms,
+                parts.io,
+            );
         }
     }
 
     fn take_over(&mut self, lease: &LeaseRecord, parts: &mut Parts<'_>) -> bool {
         // Whatever is not refused is better than what is.
-        let refused = self.current.take_if(|current| self.suspect && current.id() != lease.id());
+        let refused = self
+            .current
+            .take_if(|current| self.suspect && current.id() != lease.id());
         let adopted = self.adopt(lease, RecordClock::Same, parts.config, parts.io);
         if !adopted {
             self.current = refused.or(self.current.take());
@@ -1031,7 +1048,12 @@ impl Token {
             retry_at,
         };
         if let Some(shared) = &mut self.shared {
-            shared.publish(Change::Failed(told), self.owner, config.timeouts.store_ms, io);
+            shared.publish(
+                Change::Failed(told),
+                self.owner,
+                config.timeouts.store_ms,
+                io,
+            );
         }
     }
 }

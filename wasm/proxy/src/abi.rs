@@ -32,7 +32,13 @@ const ABSENT: u32 = u32::MAX;
 unsafe extern "C" {
     fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_get_buffer_bytes(kind: u32, start: usize, most: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_buffer_bytes(
+        kind: u32,
+        start: usize,
+        most: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -55,8 +61,18 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
-    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,
@@ -64,7 +80,13 @@ unsafe extern "C" {
         size: *mut usize,
         cas: *mut u32,
     ) -> u32;
-    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -113,7 +135,10 @@ fn with<T>(otherwise: T, run: impl FnOnce(&mut Filter, &mut Envoy) -> T) -> T {
     FILTER.with(|filter| match filter.try_borrow_mut() {
         Ok(mut filter) => run(&mut filter, &mut Envoy),
         Err(_) => {
-            Envoy.log(Severity::Error, "svcauth: a callback within another one (internal)");
+            Envoy.log(
+                Severity::Error,
+                "svcauth: a callback within another one (internal)",
+            );
             otherwise
         }
     })
@@ -147,7 +172,9 @@ extern "C" fn proxy_on_vm_start(_root: u32, _configuration_size: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     let bytes = buffer(PLUGIN_CONFIGURATION, size);
-    u32::from(with(false, |filter, host| filter.configure(root, &bytes, host)))
+    u32::from(with(false, |filter, host| {
+        filter.configure(root, &bytes, host)
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -170,8 +197,16 @@ extern "C" fn proxy_on_tick(root: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_http_call_response(root: u32, call: u32, headers: usize, body: usize, _trailers: usize) {
-    with((), |filter, host| filter.answered(root, call, headers, body, host));
+extern "C" fn proxy_on_http_call_response(
+    root: u32,
+    call: u32,
+    headers: usize,
+    body: usize,
+    _trailers: usize,
+) {
+    with((), |filter, host| {
+        filter.answered(root, call, headers, body, host)
+    });
 }
 
 #[unsafe(no_mangle)]
@@ -192,7 +227,9 @@ impl Host for Envoy {
 
     #[inline]
     fn mono_ms(&mut self) -> u64 {
-        milliseconds(MONOTONIC).or_else(|| milliseconds(REALTIME)).unwrap_or_default()
+        milliseconds(MONOTONIC)
+            .or_else(|| milliseconds(REALTIME))
+            .unwrap_or_default()
     }
 
     fn log(&mut self, severity: Severity, line: &str) {
@@ -216,14 +253,22 @@ impl Host for Envoy {
     #[inline]
     fn header(&mut self, map: Map, name: &str) -> Option<Vec<u8>> {
         // SAFETY: the name is only read, the results are written.
-        value(|data, size| unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) })
+        value(|data, size| unsafe {
+            proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+        })
     }
 
     #[inline]
     fn set_header(&mut self, map: Map, name: &str, value: &str) -> bool {
         // SAFETY: texts that are only read.
         let status = unsafe {
-            proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+            proxy_replace_header_map_value(
+                map as u32,
+                name.as_ptr(),
+                name.len(),
+                value.as_ptr(),
+                value.len(),
+            )
         };
         status == OK
     }
@@ -232,7 +277,13 @@ impl Host for Envoy {
     fn add_header(&mut self, map: Map, name: &str, value: &str) -> bool {
         // SAFETY: texts that are only read.
         let status = unsafe {
-            proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+            proxy_add_header_map_value(
+                map as u32,
+                name.as_ptr(),
+                name.len(),
+                value.as_ptr(),
+                value.len(),
+            )
         };
         status == OK
     }
@@ -318,7 +369,8 @@ impl Host for Envoy {
 
     fn answer_headers(&mut self) -> Vec<(String, String)> {
         // SAFETY: the results are written.
-        let bytes = value(|data, size| unsafe { proxy_get_header_map_pairs(CALL_HEADERS, data, size) });
+        let bytes =
+            value(|data, size| unsafe { proxy_get_header_map_pairs(CALL_HEADERS, data, size) });
         crate::wire::read_pairs(&bytes.unwrap_or_default())
     }
 
@@ -329,16 +381,24 @@ impl Host for Envoy {
     fn shared(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {
         let mut version = 0;
         // SAFETY: the key is only read, the results are written.
-        let value =
-            value(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version) });
+        let value = value(|data, size| unsafe {
+            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
+        });
         value.map(|value| (value, version))
     }
 
     fn share(&mut self, key: &str, value: &[u8], version: Option<u32>) -> Shared {
         let version = version.unwrap_or(ABSENT);
         // SAFETY: memory that is only read.
-        let status =
-            unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) };
+        let status = unsafe {
+            proxy_set_shared_data(
+                key.as_ptr(),
+                key.len(),
+                value.as_ptr(),
+                value.len(),
+                version,
+            )
+        };
         match status {
             OK => Shared::Written,
             CAS_MISMATCH => Shared::Conflict,
@@ -349,7 +409,8 @@ impl Host for Envoy {
     fn metric(&mut self, kind: MetricKind, name: &str) -> Option<u32> {
         let mut id = 0;
         // SAFETY: the name is only read, the id is written.
-        let status = unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) };
+        let status =
+            unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) };
         (status == OK).then_some(id)
     }
 
@@ -388,7 +449,8 @@ fn value(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> 
 
 fn buffer(kind: u32, most: usize) -> Vec<u8> {
     // SAFETY: the results are written.
-    value(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, most, data, size) }).unwrap_or_default()
+    value(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, most, data, size) })
+        .unwrap_or_default()
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<u8> {

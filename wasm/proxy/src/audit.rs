@@ -45,7 +45,9 @@ fn put(line: &mut String, name: &str, text: Option<&str>) {
     match text {
         None => line.push('-'),
         Some(text) => line.extend(text.chars().take(LONGEST).map(|character| match character {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' | ':' | '@' | '/' | '|' | '+' => character,
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' | ':' | '@' | '/' | '|' | '+' => {
+                character
+            }
             _ => '_',
         })),
     }

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use svcauth_core::{
     Client, Code, Error, Event, Level, Now,
     client::{
-        Answered, Calls, Capabilities, Decision, Lease, LeaseId, LeaseState, Outcome, Output, Rejection,
-        State, Subject, TargetId, Task, TaskKind,
+        Answered, Calls, Capabilities, Decision, Lease, LeaseId, LeaseState, Outcome, Output,
+        Rejection, State, Subject, TargetId, Task, TaskKind,
     },
     config::SecretReference,
     wire::json,
@@ -87,16 +87,28 @@ pub(crate) struct Carried {
 impl Engine {
     /// # Errors
     /// [`Code::Unsupported`]: the configuration needs what a proxy does not have.
-    pub(crate) fn new(root: u32, settings: Settings, host: &mut impl Host) -> Result<Engine, Error> {
+    pub(crate) fn new(
+        root: u32,
+        settings: Settings,
+        host: &mut impl Host,
+    ) -> Result<Engine, Error> {
         let mut capabilities = Capabilities::none();
         capabilities.secret_env = true;
         capabilities.shared_store = settings.sharing;
         let mut seed = [0; 8];
         if !host.random(&mut seed) {
-            return Err(Error::new(Code::Internal, "the proxy gives no random bytes"));
+            return Err(Error::new(
+                Code::Internal,
+                "the proxy gives no random bytes",
+            ));
         }
         let now = host.now();
-        let client = Client::new(settings.config.clone(), capabilities, u64::from_le_bytes(seed), now)?;
+        let client = Client::new(
+            settings.config.clone(),
+            capabilities,
+            u64::from_le_bytes(seed),
+            now,
+        )?;
         let calls = client.calls();
         let target = |id| {
             let name = calls.target_name(id).to_owned();
@@ -135,7 +147,11 @@ impl Engine {
         match &self.settings.audience {
             Audience::All(target) => vec![*target],
             Audience::Some { clusters, routes } => {
-                let mut targets: Vec<usize> = clusters.iter().chain(routes).map(|(_, target)| *target).collect();
+                let mut targets: Vec<usize> = clusters
+                    .iter()
+                    .chain(routes)
+                    .map(|(_, target)| *target)
+                    .collect();
                 targets.sort_unstable();
                 targets.dedup();
                 targets
@@ -178,11 +194,20 @@ impl Engine {
         };
         let authorization = host.header(Map::Request, "authorization");
         // Request headers live as long as the request: on its second attempt the first one's token is still there.
-        let again = authorization.as_ref().is_some_and(|value| recent.has(value));
+        let again = authorization
+            .as_ref()
+            .is_some_and(|value| recent.has(value));
         let own = authorization.as_deref().filter(|_| !again);
-        let users = self.settings.users.as_ref().filter(|_| authorization.is_none());
+        let users = self
+            .settings
+            .users
+            .as_ref()
+            .filter(|_| authorization.is_none());
         let was_users = users.is_some_and(|property| host.property(property).is_some());
-        match self.calls.decide_passing(target.id, own.map(text), was_users) {
+        match self
+            .calls
+            .decide_passing(target.id, own.map(text), was_users)
+        {
             Decision::Lease { .. } => {}
             Decision::Refuse(error) => {
                 target.metrics.count(Counter::Refused);
@@ -304,7 +329,14 @@ impl Engine {
     }
 
     /// Answers the request at hand for want of a token.
-    fn fail(&mut self, index: usize, counter: Counter, code: &str, wait_ms: u64, host: &mut impl Host) -> Action {
+    fn fail(
+        &mut self,
+        index: usize,
+        counter: Counter,
+        code: &str,
+        wait_ms: u64,
+        host: &mut impl Host,
+    ) -> Action {
         if let Some(target) = self.targets.get_mut(index) {
             target.metrics.count(counter);
             if self.settings.audit {
@@ -332,16 +364,18 @@ impl Engine {
         };
         target.metrics.count(Counter::Unauthorized);
         let id = target.id;
-        let challenge = host.header(Map::Response, "www-authenticate").unwrap_or_default();
+        let challenge = host
+            .header(Map::Response, "www-authenticate")
+            .unwrap_or_default();
         let challenge = String::from_utf8_lossy(&challenge);
         let decision = Decision::Lease {
             target: id,
             subject: Subject::Service,
         };
         let replayable = self.settings.retried && !again;
-        let answered = self
-            .calls
-            .answered(&decision, 401, std::iter::once(&*challenge), replayable);
+        let answered =
+            self.calls
+                .answered(&decision, 401, std::iter::once(&*challenge), replayable);
         let now = host.now();
         let once_more = match answered {
             Answered::Retry => {
@@ -362,7 +396,12 @@ impl Engine {
     }
 
     /// The time has come for what is due.
-    pub(crate) fn tick(&mut self, streams: &mut Streams, recent: &mut Recent, host: &mut impl Host) {
+    pub(crate) fn tick(
+        &mut self,
+        streams: &mut Streams,
+        recent: &mut Recent,
+        host: &mut impl Host,
+    ) {
         let now = host.now();
         self.start(now);
         if self.settings.sharing && self.look_at <= now.mono_ms {
@@ -400,9 +439,11 @@ impl Engine {
             if let Some(ready) = &target.ready {
                 let expires_at = ready.lease.expires_at_ms();
                 let asked_at = expires_at.saturating_sub(ready.lease.lifetime_ms());
-                target
-                    .metrics
-                    .age(now.saturating_sub(asked_at), expires_at.saturating_sub(now), host);
+                target.metrics.age(
+                    now.saturating_sub(asked_at),
+                    expires_at.saturating_sub(now),
+                    host,
+                );
             }
         }
     }
@@ -437,7 +478,13 @@ impl Engine {
     }
 
     /// Polls the client until it is idle. What follows in the proxy is about `current` again.
-    fn drive(&mut self, current: u32, streams: &mut Streams, recent: &mut Recent, host: &mut impl Host) {
+    fn drive(
+        &mut self,
+        current: u32,
+        streams: &mut Streams,
+        recent: &mut Recent,
+        host: &mut impl Host,
+    ) {
         let now = host.now();
         for _ in 0..MOST_OUTPUTS {
             match self.client.poll(now) {
@@ -513,7 +560,10 @@ impl Engine {
         match state {
             LeaseState::Ready(lease) => {
                 self.install(index, lease, now, recent);
-                let ready = self.targets.get_mut(index).and_then(|target| target.ready.take());
+                let ready = self
+                    .targets
+                    .get_mut(index)
+                    .and_then(|target| target.ready.take());
                 if let Some(ready) = ready {
                     self.wake(index, &ready, now, streams, host);
                     if let Some(target) = self.targets.get_mut(index) {
@@ -553,8 +603,13 @@ impl Engine {
     }
 
     fn install(&mut self, index: usize, lease: Lease, now: u64, recent: &mut Recent) {
-        let known = self.targets.get(index).and_then(|target| target.ready.as_ref());
-        if known.is_some_and(|ready| ready.lease.id() == lease.id() && ready.ask_at == lease.ask_at_ms()) {
+        let known = self
+            .targets
+            .get(index)
+            .and_then(|target| target.ready.as_ref());
+        if known.is_some_and(|ready| {
+            ready.lease.id() == lease.id() && ready.ask_at == lease.ask_at_ms()
+        }) {
             return;
         }
         recent.add(&lease);
@@ -567,10 +622,19 @@ impl Engine {
 
     /// Takes the requests out that wait for a target's token.
     fn release(&mut self, index: usize) -> Vec<Held> {
-        self.held.extract_if(.., |held| held.target == index).collect()
+        self.held
+            .extract_if(.., |held| held.target == index)
+            .collect()
     }
 
-    fn wake(&mut self, index: usize, ready: &Ready, now: u64, streams: &mut Streams, host: &mut impl Host) {
+    fn wake(
+        &mut self,
+        index: usize,
+        ready: &Ready,
+        now: u64,
+        streams: &mut Streams,
+        host: &mut impl Host,
+    ) {
         for held in self.release(index) {
             if !enter(&held, streams, host) {
                 continue;
@@ -578,7 +642,9 @@ impl Engine {
             let action = put(ready, self.settings.audit, host);
             carry(streams, held.context, index, ready.lease.id());
             if let Some(target) = self.targets.get_mut(index) {
-                target.metrics.held_for(now.saturating_sub(held.since), host);
+                target
+                    .metrics
+                    .held_for(now.saturating_sub(held.since), host);
                 if action == Action::Continue {
                     target.metrics.count(Counter::Attached);
                 }
@@ -602,11 +668,19 @@ impl Engine {
             let Some(target) = self.targets.get_mut(held.target) else {
                 continue;
             };
-            target.metrics.held_for(now.saturating_sub(held.since), host);
+            target
+                .metrics
+                .held_for(now.saturating_sub(held.since), host);
             let health = self.client.health(target.id);
             let code = health.error.map_or(Code::Timeout, |error| error.code());
             let wait_ms = health.retry_at_ms.unwrap_or(0).saturating_sub(now);
-            self.fail(held.target, Counter::HeldTimeout, code.as_str(), wait_ms, host);
+            self.fail(
+                held.target,
+                Counter::HeldTimeout,
+                code.as_str(),
+                wait_ms,
+                host,
+            );
         }
         host.enter(self.root);
     }
@@ -720,4 +794,3 @@ fn enter(held: &Held, streams: &mut Streams, host: &mut impl Host) -> bool {
 pub(crate) fn line(error: &Error) -> String {
     format!("svcauth: {error}")
 }
-

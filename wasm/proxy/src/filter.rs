@@ -87,7 +87,10 @@ impl Filter {
     /// A context begins: of a configuration where `root` is 0, of a request otherwise.
     pub fn create(&mut self, context: u32, root: u32) {
         if root == 0 {
-            let error = Error::new(Code::InvalidConfiguration, "the plugin has no configuration");
+            let error = Error::new(
+                Code::InvalidConfiguration,
+                "the plugin has no configuration",
+            );
             self.roots.insert(context, Root::Broken(error));
         } else {
             let stream = Stream {
@@ -125,7 +128,9 @@ impl Filter {
     pub fn request(&mut self, context: u32, host: &mut impl Host) -> Action {
         let root = self.streams.0.get(&context).map(|stream| stream.root);
         match root.and_then(|root| self.roots.get_mut(&root)) {
-            Some(Root::Attach(engine)) => engine.request(context, &mut self.streams, &mut self.recent, host),
+            Some(Root::Attach(engine)) => {
+                engine.request(context, &mut self.streams, &mut self.recent, host)
+            }
             Some(Root::Retry(asker)) => asker.request(host),
             Some(Root::Broken(error)) => engine::answer(host, &Reply::unconfigured(error)),
             None => {
@@ -142,10 +147,19 @@ impl Filter {
         let Some(stream) = self.streams.0.get_mut(&context) else {
             return;
         };
-        let Some(carried) = stream.carried else { return };
+        let Some(carried) = stream.carried else {
+            return;
+        };
         let again = stream.again;
         if let Some(Root::Attach(engine)) = self.roots.get_mut(&stream.root) {
-            engine.response(context, carried, again, &mut self.streams, &mut self.recent, host);
+            engine.response(
+                context,
+                carried,
+                again,
+                &mut self.streams,
+                &mut self.recent,
+                host,
+            );
         }
     }
 
@@ -159,9 +173,23 @@ impl Filter {
     }
 
     /// The answer to a configuration's call came, or it failed: then there are no headers.
-    pub fn answered(&mut self, root: u32, call: u32, headers: usize, body: usize, host: &mut impl Host) {
+    pub fn answered(
+        &mut self,
+        root: u32,
+        call: u32,
+        headers: usize,
+        body: usize,
+        host: &mut impl Host,
+    ) {
         if let Some(Root::Attach(engine)) = self.roots.get_mut(&root) {
-            engine.answered(call, headers, body, &mut self.streams, &mut self.recent, host);
+            engine.answered(
+                call,
+                headers,
+                body,
+                &mut self.streams,
+                &mut self.recent,
+                host,
+            );
         }
     }
 
@@ -210,7 +238,10 @@ impl Asker {
         let authorization = host.header(Map::Request, "authorization");
         let authorization = authorization.as_deref().map(engine::text);
         // That the request was a user's is for the other instance to see.
-        if !matches!(self.calls.decide_passing(*target, authorization, false), Decision::Lease { .. }) {
+        if !matches!(
+            self.calls.decide_passing(*target, authorization, false),
+            Decision::Lease { .. }
+        ) {
             self.metrics.count(Counter::Passed);
             return Action::Continue;
         }

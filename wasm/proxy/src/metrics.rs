@@ -60,7 +60,14 @@ pub(crate) struct Metrics {
 struct Lazy(Option<u32>);
 
 impl Lazy {
-    fn record(&mut self, kind: MetricKind, prefix: &str, name: &str, value: u64, host: &mut impl Host) {
+    fn record(
+        &mut self,
+        kind: MetricKind,
+        prefix: &str,
+        name: &str,
+        value: u64,
+        host: &mut impl Host,
+    ) {
         if self.0.is_none() {
             self.0 = host.metric(kind, &format!("{prefix}.{name}"));
         }
@@ -112,13 +119,23 @@ impl Metrics {
     }
 
     pub(crate) fn held_for(&mut self, milliseconds: u64, host: &mut impl Host) {
-        self.hold_ms
-            .record(MetricKind::Histogram, &self.prefix, "hold_ms", milliseconds, host);
+        self.hold_ms.record(
+            MetricKind::Histogram,
+            &self.prefix,
+            "hold_ms",
+            milliseconds,
+            host,
+        );
     }
 
     pub(crate) fn token_took(&mut self, milliseconds: u64, host: &mut impl Host) {
-        self.token_ms
-            .record(MetricKind::Histogram, &self.prefix, "token_ms", milliseconds, host);
+        self.token_ms.record(
+            MetricKind::Histogram,
+            &self.prefix,
+            "token_ms",
+            milliseconds,
+            host,
+        );
     }
 
     /// How old the token is, and how long it lives.
@@ -126,7 +143,12 @@ impl Metrics {
         let prefix = &self.prefix;
         self.age_s
             .record(MetricKind::Gauge, prefix, "age_s", age_ms / 1000, host);
-        self.remaining_s
-            .record(MetricKind::Gauge, prefix, "remaining_s", remaining_ms / 1000, host);
+        self.remaining_s.record(
+            MetricKind::Gauge,
+            prefix,
+            "remaining_s",
+            remaining_ms / 1000,
+            host,
+        );
     }
 }

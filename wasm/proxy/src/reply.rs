@@ -31,12 +31,20 @@ impl Reply {
 
     /// The request may not go on at all.
     pub(crate) fn refused(error: &Error) -> Reply {
-        Reply::new(error.code().as_str(), "the request may not carry the service's token", None)
+        Reply::new(
+            error.code().as_str(),
+            "the request may not carry the service's token",
+            None,
+        )
     }
 
     /// The filter has no valid configuration.
     pub(crate) fn unconfigured(error: &Error) -> Reply {
-        Reply::new(error.code().as_str(), "the filter's configuration is not valid", None)
+        Reply::new(
+            error.code().as_str(),
+            "the filter's configuration is not valid",
+            None,
+        )
     }
 
     fn new(code: &str, message: &str, retry_after: Option<String>) -> Reply {

@@ -31,7 +31,11 @@ pub(crate) struct Sent {
 ///
 /// # Errors
 /// The outcome, where it could not be sent.
-pub(crate) fn send(wanted: Wanted, servers: &Servers, host: &mut impl Host) -> Result<Sent, (TaskId, Outcome)> {
+pub(crate) fn send(
+    wanted: Wanted,
+    servers: &Servers,
+    host: &mut impl Host,
+) -> Result<Sent, (TaskId, Outcome)> {
     let Wanted {
         task,
         request,
@@ -67,9 +71,17 @@ pub(crate) fn send(wanted: Wanted, servers: &Servers, host: &mut impl Host) -> R
         (":path", path.as_str()),
         (":authority", authority.as_str()),
         (":scheme", scheme),
-        ("user-agent", concat!("svcauth-proxy/", env!("CARGO_PKG_VERSION"))),
+        (
+            "user-agent",
+            concat!("svcauth-proxy/", env!("CARGO_PKG_VERSION")),
+        ),
     ];
-    headers.extend(request.headers.iter().map(|header| (header.name, &*header.value)));
+    headers.extend(
+        request
+            .headers
+            .iter()
+            .map(|header| (header.name, &*header.value)),
+    );
     let timeout = u32::try_from(timeout_ms).unwrap_or(u32::MAX);
     let at_ms = host.mono_ms();
     match host.call(cluster, &headers, request.body.expose(), timeout) {
@@ -83,7 +95,9 @@ pub(crate) fn send(wanted: Wanted, servers: &Servers, host: &mut impl Host) -> R
         Err(CallFailure::Refused) => Err(refused(format!(
             "Envoy has no cluster {cluster}, which envoy.server_cluster names"
         ))),
-        Err(CallFailure::Broken) => Err(refused(format!("Envoy sends nothing to the cluster {cluster}"))),
+        Err(CallFailure::Broken) => Err(refused(format!(
+            "Envoy sends nothing to the cluster {cluster}"
+        ))),
     }
 }
 
@@ -156,8 +170,18 @@ mod tests {
         for (status, content_type, body, failure) in [
             (503, "text/plain", refused, Some(SendFailure::Refused)),
             (503, "text/plain", cut, Some(SendFailure::Broken)),
-            (503, "text/plain", "no healthy upstream", Some(SendFailure::Refused)),
-            (504, "text/plain", "upstream request timeout", Some(SendFailure::Timeout)),
+            (
+                503,
+                "text/plain",
+                "no healthy upstream",
+                Some(SendFailure::Refused),
+            ),
+            (
+                504,
+                "text/plain",
+                "upstream request timeout",
+                Some(SendFailure::Timeout),
+            ),
             (503, "text/plain", "maintenance", None),
             (503, "application/json", "no healthy upstream", None),
             (500, "text/plain", "no healthy upstream", None),
@@ -167,7 +191,11 @@ mod tests {
                 headers: vec![("Content-Type".into(), content_type.into())],
                 body: body.into(),
             };
-            assert_eq!(own_answer(&response), failure, "{status} {content_type} {body}");
+            assert_eq!(
+                own_answer(&response),
+                failure,
+                "{status} {content_type} {body}"
+            );
         }
     }
 }

@@ -102,22 +102,31 @@ impl Settings {
         let config = Config::from_json(document.to_json().as_bytes())?;
         let envoy = match &envoy {
             Some(Value::Object(members)) => members,
-            None => return Err(invalid("envoy", "missing: say at least which target requests belong to")),
+            None => {
+                return Err(invalid(
+                    "envoy",
+                    "missing: say at least which target requests belong to",
+                ));
+            }
             Some(_) => return Err(invalid("envoy", "must be an object")),
         };
-        let members = Reader::new(envoy, "envoy", &[
-            "role",
-            "server_cluster",
-            "target",
-            "clusters",
-            "routes",
-            "retried",
-            "users",
-            "holding",
-            "sharing",
-            "audit",
-            "eager",
-        ])?;
+        let members = Reader::new(
+            envoy,
+            "envoy",
+            &[
+                "role",
+                "server_cluster",
+                "target",
+                "clusters",
+                "routes",
+                "retried",
+                "users",
+                "holding",
+                "sharing",
+                "audit",
+                "eager",
+            ],
+        )?;
         let role = match members.text("role")? {
             None | Some("attach") => Role::Attach,
             Some("retry") => Role::Retry,
@@ -246,7 +255,9 @@ impl<'a> Reader<'a> {
             return Ok(vec![]);
         };
         let entry = |(key, value): (&str, &Value)| {
-            let index = value.as_str().and_then(|target| config.target_index(target));
+            let index = value
+                .as_str()
+                .and_then(|target| config.target_index(target));
             match index {
                 Some(index) => Ok((key.to_owned(), index)),
                 None => Err(self.wrong(&format!("{name}.{key}"), &no_target(config))),
@@ -257,8 +268,15 @@ impl<'a> Reader<'a> {
 }
 
 fn no_target(config: &Config) -> String {
-    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
-    format!("must be the name of a target; there are {}", names.join(", "))
+    let names: Vec<&str> = config
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect();
+    format!(
+        "must be the name of a target; there are {}",
+        names.join(", ")
+    )
 }
 
 fn audience(members: &Reader<'_>, config: &Config) -> Result<Audience, Error> {
@@ -266,7 +284,10 @@ fn audience(members: &Reader<'_>, config: &Config) -> Result<Audience, Error> {
     let routes = members.targets("routes", config)?;
     let chosen = !clusters.is_empty() || !routes.is_empty();
     match members.text("target")? {
-        Some(_) if chosen => Err(members.wrong("target", "contradicts clusters and routes: keep one of them")),
+        Some(_) if chosen => Err(members.wrong(
+            "target",
+            "contradicts clusters and routes: keep one of them",
+        )),
         Some(target) => match config.target_index(target) {
             Some(index) => Ok(Audience::All(index)),
             None => Err(members.wrong("target", &no_target(config))),
@@ -293,11 +314,18 @@ fn servers(members: &Reader<'_>, role: Role, config: &Config) -> Result<Servers,
                     _ => Err(wrong("must be the name of a cluster")),
                 }
             };
-            Ok(Servers::Each(object.iter().map(entry).collect::<Result<_, _>>()?))
+            Ok(Servers::Each(
+                object.iter().map(entry).collect::<Result<_, _>>()?,
+            ))
         }
         // Nothing is sent there.
-        None if role == Role::Retry || config.client.static_token.is_some() => Ok(Servers::Each(vec![])),
-        None => Err(members.wrong(name, "missing: name the Envoy cluster of the authorization server")),
+        None if role == Role::Retry || config.client.static_token.is_some() => {
+            Ok(Servers::Each(vec![]))
+        }
+        None => Err(members.wrong(
+            name,
+            "missing: name the Envoy cluster of the authorization server",
+        )),
         Some(_) => Err(members.wrong(
             name,
             "must be the name of a cluster, or an object from origins to names",
@@ -344,7 +372,9 @@ fn warnings(config: &Config) -> Vec<String> {
     };
     let ignored = |member: &str| Some(format!("{member}: has no effect here, the cluster says it"));
     let tls = &config.tls;
-    let tls = (tls.ca_file.is_some() || tls.only_ca_file).then(|| ignored("tls")).flatten();
+    let tls = (tls.ca_file.is_some() || tls.only_ca_file)
+        .then(|| ignored("tls"))
+        .flatten();
     let secrets = secret_references(config).into_iter().filter_map(inline);
     secrets.chain(tls).collect()
 }

@@ -49,7 +49,8 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Field<'a>), Error> {
             Field::Fixed(u64::from_le_bytes(*head))
         }
         2 => {
-            let length = usize::try_from(varint(bytes)?).map_err(|_| wrong("a length is too large"))?;
+            let length =
+                usize::try_from(varint(bytes)?).map_err(|_| wrong("a length is too large"))?;
             let (head, rest) = bytes
                 .split_at_checked(length)
                 .ok_or_else(|| wrong("it ends within a field"))?;
@@ -96,7 +97,9 @@ fn object(mut bytes: &[u8], depth: usize) -> Result<Object, Error> {
         };
         let (name, value) = member(entry, depth)?;
         if object.insert(name.as_str(), value).is_some() {
-            return Err(Error::new(Code::InvalidConfiguration, "the member stands there twice").at(name));
+            return Err(
+                Error::new(Code::InvalidConfiguration, "the member stands there twice").at(name),
+            );
         }
     }
     Ok(object)

@@ -5,7 +5,10 @@
 #[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 pub(crate) fn write_pairs(pairs: &[(&str, &str)]) -> Vec<u8> {
     let size = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let mut bytes = u32::try_from(pairs.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+    let mut bytes = u32::try_from(pairs.len())
+        .unwrap_or(u32::MAX)
+        .to_le_bytes()
+        .to_vec();
     for (name, value) in pairs {
         bytes.extend_from_slice(&size(name));
         bytes.extend_from_slice(&size(value));
@@ -54,15 +57,25 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_what_is_damaged_is_empty() {
-        let list = [(":status", "200"), ("x", ""), ("www-authenticate", "Bearer")];
+        let list = [
+            (":status", "200"),
+            ("x", ""),
+            ("www-authenticate", "Bearer"),
+        ];
         let bytes = write_pairs(&list);
         let read = read_pairs(&bytes);
-        let read: Vec<(&str, &str)> = read.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let read: Vec<(&str, &str)> = read
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
         assert_eq!(read, list);
         for end in 0..bytes.len() {
             assert!(read_pairs(&bytes[..end]).is_empty(), "{end}");
         }
         assert!(read_pairs(&[0xff; 64]).is_empty());
-        assert_eq!(read_pairs(&[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, b'a', 0, 0xff, 0])[0].1, "\u{fffd}");
+        assert_eq!(
+            read_pairs(&[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, b'a', 0, 0xff, 0])[0].1,
+            "\u{fffd}"
+        );
     }
 }

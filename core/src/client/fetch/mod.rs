@@ -130,7 +130,9 @@ enum Stage {
     Secrets(u64),
     Static(TaskId),
     Lock(TaskId),
-    Held { until: u64 },
+    Held {
+        until: u64,
+    },
     Load(TaskId),
     Mark(TaskId),
     Source,
