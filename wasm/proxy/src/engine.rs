@@ -746,7 +746,10 @@ pub(crate) fn target(audience: &Audience, host: &mut impl Host) -> Option<usize>
         if targets.is_empty() {
             return None;
         }
-        let name = host.property(property)?;
+        // The second name is that of older proxies.
+        let name = host
+            .property(&format!("xds\0{property}"))
+            .or_else(|| host.property(property))?;
         let found = targets.iter().find(|(known, _)| known.as_bytes() == name)?;
         Some(found.1)
     };
