@@ -407,10 +407,8 @@ export class ClientOn {
   /** Waits as a request that can await nothing of another: it does what there is to do, or looks again later. */
   async #newsOfOwn(cell: Cell, signal: AbortSignal | null | undefined, left: number): Promise<News | undefined> {
     const tasks = this.#take();
-    const own = tasks.length === 0 ? undefined : Promise.all(tasks.map((task) => this.#perform(task)));
-    const pause = own === undefined ? Math.min(left, LOOK_AGAIN_MS) : left;
-    const inTime = await raced(own ?? sleep(pause), own === undefined ? NEVER : pause, signal);
-    if (inTime === undefined && own !== undefined || left <= 0) {
+    const work = tasks.length === 0 ? sleep(Math.min(left, LOOK_AGAIN_MS)) : this.#performAll(tasks);
+    if (left <= 0 || !(await raced(work, left, signal))) {
       return undefined;
     }
     return performance.now() < cell.askAt && cell.lease !== undefined ? { lease: cell.lease } : {};
@@ -423,7 +421,7 @@ export class ClientOn {
     if (tasks.length === 0) {
       return;
     }
-    const work = Promise.all(tasks.map((task) => this.#perform(task)));
+    const work = this.#performAll(tasks);
     if (this.#host.waitUntil !== undefined && performance.now() < cell.askAt) {
       this.#host.waitUntil(work);
     } else {
@@ -578,6 +576,11 @@ export class ClientOn {
     }
   }
 
+  async #performAll(tasks: TaskOutput[]): Promise<true> {
+    await Promise.all(tasks.map((task) => this.#perform(task)));
+    return true;
+  }
+
   async #perform(task: TaskOutput): Promise<void> {
     const complete = await this.#tasks.perform(task, Math.max(0, task.deadline_ms - performance.now()));
     // After `close` too, which waits for what is to be saved.
@@ -591,7 +594,7 @@ export class ClientOn {
       this.#replace(engine, error);
     }
     if (this.#host.isolated) {
-      await Promise.all(this.#take().map((next) => this.#perform(next)));
+      await this.#performAll(this.#take());
     } else {
       this.#start();
     }
@@ -691,8 +694,8 @@ async function compiled(given: NonNullable<Options["wasm"]>): Promise<WebAssembl
   return WebAssembly.compile(module instanceof Response ? await module.arrayBuffer() : module);
 }
 
-function sleep(ms: number): Promise<News> {
-  return new Promise((resolve) => setTimeout(() => resolve({}), ms));
+function sleep(ms: number): Promise<true> {
+  return new Promise((resolve) => setTimeout(() => resolve(true), ms));
 }
 
 /** What the promise gives; undefined when the time is up. Throws what the signal says. */

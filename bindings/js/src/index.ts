@@ -6,6 +6,7 @@ import { users } from "./user.js";
 export { SvcauthError, type Code, type Fault } from "./errors.js";
 export { bearer } from "./user.js";
 export type { Events } from "./events.js";
+export type { IncomingRequest, Users } from "./user.js";
 export type * from "./types.js";
 
 /** One identity, the targets that it calls, and their tokens. */

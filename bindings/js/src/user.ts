@@ -10,7 +10,7 @@ export interface Storage {
   getStore(): User | undefined;
 }
 
-interface IncomingRequest {
+export interface IncomingRequest {
   headers: { authorization?: string | undefined };
 }
 

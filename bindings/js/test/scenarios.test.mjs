@@ -356,9 +356,9 @@ class Host {
     const call = {
       url: made.url,
       hasAuthorization: made.has_authorization,
-      userToken: made.user_token,
+      userToken: made.user_token ?? undefined,
       userRequired: made.user_required,
-      redirectedFrom: made.redirected_from,
+      redirectedFrom: made.redirected_from ?? undefined,
     };
     const decision = this.engine.decide(call);
     if (decision.refused !== undefined) {

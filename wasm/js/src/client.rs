@@ -487,10 +487,11 @@ fn task(out: &mut Out, task: &Task) {
         }
         TaskKind::ReadSecret { reference } => {
             let (kind, name) = match reference {
-                SecretReference::File(path) => ("file", path),
-                SecretReference::Env(name) => ("env", name),
-                SecretReference::Callback(name) => ("callback", name),
-                _ => return drop(out.raw(r#","unknown":true}"#)),
+                SecretReference::File(path) => ("file", path.as_str()),
+                SecretReference::Env(name) => ("env", name.as_str()),
+                SecretReference::Callback(name) => ("callback", name.as_str()),
+                // Those in the configuration are no task.
+                _ => ("", ""),
             };
             out.raw(r#","read_secret":"#).text(name);
             out.raw(r#","from":"#).text(kind);

@@ -7,6 +7,8 @@
 //! The text ends with the next call. It may hold tokens, so whoever reads it calls [`wipe`].
 #![cfg(target_arch = "wasm32")]
 #![no_std]
+// What wasm-bindgen exports is public in its own way.
+#![allow(unreachable_pub)]
 
 extern crate alloc;
 
