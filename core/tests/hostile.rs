@@ -365,3 +365,54 @@ fn a_users_lease_outlives_a_flood_of_refused_users() {
         .count();
     assert_eq!(for_alice, 1);
 }
+
+fn fails(status: u16, error: &str) -> Outcome {
+    Outcome::Response(Response {
+        status,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: json!({ "error": error }).to_string().into_bytes().into(),
+    })
+}
+
+fn later(now: &mut Now, ms: u64) {
+    now.mono_ms += ms;
+    now.wall_ms += ms;
+}
+
+/// A server that answers 401 where it does not like the user's token.
+#[test]
+fn a_users_token_does_not_make_the_service_register_anew() {
+    let mut now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let mut client = Client::new(config(json!({
+        "endpoints": { "token": "https://h.example/token", "registration": "https://h.example/register" },
+        "client": { "registration": { "metadata": {} } },
+        "store": { "file": "/x" },
+        "targets": { "smd": { "urls": ["https://smd.example/"], "user_token": "exchange" } }
+    })), capabilities(), 1, now).unwrap();
+    let smd = client.target("smd").unwrap();
+    let mut world = World::new();
+    let reply = |url: &str, body: &str| {
+        if url.ends_with("register") {
+            answer(json!({ "client_id": "bss", "client_secret": "s3cr3t" }))
+        } else if body.contains("mallory") {
+            fails(401, "invalid_token")
+        } else {
+            answer(json!({ "access_token": "t", "token_type": "bearer", "expires_in": 60 }))
+        }
+    };
+    for round in 0..20 {
+        for user in ["user", "mallory"] {
+            later(&mut now, 1_000);
+            client.token(smd, Subject::User(&format!("{user}-{round}")), now);
+            world.run(&mut client, now, &reply);
+        }
+    }
+    let registered = world
+        .sent
+        .iter()
+        .filter(|(url, _)| url.ends_with("register"));
+    assert_eq!(registered.count(), 1);
+}

@@ -376,7 +376,7 @@ impl Fetch {
                 None
             }
             Err(_)
-                if self.refusal.is_some()
+                if self.is_about_the_client(job)
                     && !self.registered_again
                     && parts.registration.refused() =>
             {
@@ -393,6 +393,16 @@ impl Fetch {
                 self.end(error, kind, Delivery::NotTaken, job, parts)
             }
         }
+    }
+
+    /// Whether the refusal is a reason to register anew. A 401 may be about the user's token as well, and nobody's
+    /// token is to make the service another client: there it counts only if it says so.
+    fn is_about_the_client(&self, job: &Job<'_>) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| {
+            let code = refusal.oauth().map(|oauth| oauth.error.as_str());
+            matches!(job.subject, Subject::Service)
+                || matches!(code, Some("invalid_client" | "unauthorized_client"))
+        })
     }
 
     /// When the token endpoint answered last.
