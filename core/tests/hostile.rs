@@ -416,3 +416,33 @@ fn a_users_token_does_not_make_the_service_register_anew() {
         .filter(|(url, _)| url.ends_with("register"));
     assert_eq!(registered.count(), 1);
 }
+
+/// Tokens that are only asked for, made-up ones among them, wait for the server beside those that it gave.
+#[test]
+fn users_leases_outlive_a_flood_of_users_while_the_server_is_away() {
+    let mut now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let config = exchanges_for_users(json!({ "subjects": 8 }));
+    let mut client = Client::new(config, capabilities(), 1, now).unwrap();
+    let smd = client.target("smd").unwrap();
+    let mut world = World::new();
+    let users: Vec<String> = (0..8).map(|user| format!("user-{user}")).collect();
+    let there = |_: &str, _: &str| {
+        answer(json!({ "access_token": "t", "token_type": "bearer", "expires_in": 3600 }))
+    };
+    for user in &users {
+        client.token(smd, Subject::User(user), now);
+        world.run(&mut client, now, &there);
+    }
+    flood(&mut client, &mut world, &mut now, &|_, _| {
+        Outcome::SendFailed {
+            failure: SendFailure::Refused,
+            detail: String::new(),
+        }
+    });
+    let is_served =
+        |user: &&String| matches!(client.token(smd, Subject::User(user), now), State::Ready(_));
+    assert_eq!(users.iter().filter(is_served).count(), users.len());
+}

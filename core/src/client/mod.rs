@@ -560,6 +560,7 @@ impl Client {
                 break;
             }
         }
+        self.make_room();
         self.stirred = false;
         self.wake_at = self.next_wake();
     }
@@ -640,7 +641,8 @@ impl Client {
         }
     }
 
-    /// The place of a user's token, made if need be; the one that was used least lately goes for it.
+    /// The place of a user's token, made if need be; those that cannot be served and for which nothing is under
+    /// way go for it.
     fn user_token(&mut self, target: usize, value: &str) -> Result<usize, (Error, u64)> {
         let id = SubjectId::of(value);
         if let Ok(index) = self.place_of_user(target, id) {
@@ -652,7 +654,7 @@ impl Client {
             return Err((error.clone(), retry_at));
         }
         let limit = self.config.limits.subjects;
-        while self.users() >= limit && self.evict() {}
+        while self.users() >= limit && self.evict(false) {}
         if self.users() >= limit.saturating_mul(BUSY_SUBJECTS) {
             let pause = now.saturating_add(self.config.schedule.backoff_initial_ms);
             let retry_at = pause.max(self.outage.until(now).unwrap_or(0));
@@ -688,20 +690,38 @@ impl Client {
             .map(|at| self.by_user[at].1)
     }
 
-    /// Forgets a user's token for which nothing is under way, one that cannot be served rather than one that
-    /// can; whether there was one.
+    /// Lets the tokens that were used least lately go where more users have one than are kept: one that is only
+    /// asked for, perhaps by somebody who made it up, takes no place of those.
+    fn make_room(&mut self) {
+        let limit = self.config.limits.subjects;
+        if self.users() > limit {
+            let now = self.io.now.mono_ms;
+            let tokens = self.tokens.iter().flatten();
+            let served =
+                tokens.filter(|token| token.subject_id().is_some() && token.is_served(now));
+            let over = served.count().saturating_sub(limit);
+            (0..over).any(|_| !self.evict(true));
+        }
+    }
+
+    /// Forgets the user's token that was used least lately, of those for which nothing is under way and that can
+    /// be served or not, as asked; whether there was one.
     ///
     /// A token that somebody waits for stays beyond the limit: users who drive out one another would ask
     /// again at once, and none would ever get a token.
-    fn evict(&mut self) -> bool {
+    fn evict(&mut self, served: bool) -> bool {
         let now = self.io.now.mono_ms;
         let oldest = self
             .tokens
             .iter()
             .enumerate()
             .filter_map(|(index, token)| token.as_ref().map(|token| (index, token)))
-            .filter(|(_, token)| token.subject_id().is_some() && !token.is_busy(&self.config, now))
-            .min_by_key(|(_, token)| (token.is_served(now), token.used_at()))
+            .filter(|(_, token)| {
+                token.subject_id().is_some()
+                    && token.is_served(now) == served
+                    && !token.is_busy(&self.config, now)
+            })
+            .min_by_key(|(_, token)| token.used_at())
             .map(|(index, _)| index);
         let evicted = oldest
             .and_then(|index| self.tokens.get_mut(index))

@@ -712,6 +712,9 @@ impl Token {
     fn install(&mut self, lease: Lease, kept_fresh: bool, config: &Config, io: &mut Io) {
         let now = io.now.mono_ms;
         let waited = core::mem::take(&mut self.waiting);
+        if waited {
+            self.used_at = now;
+        }
         if lease.serve_until_ms() <= now {
             // It is for those who wait and for nobody else; what is still good stays in use.
             if core::mem::take(&mut self.suspect) {

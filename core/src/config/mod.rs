@@ -351,8 +351,8 @@ pub struct Timeouts {
 pub struct Limits {
     /// The body of an answer, in bytes: 1,048,576.
     pub answer_bytes: usize,
-    /// Users whose exchanged tokens are kept, the least recently used going first, those without a token before
-    /// all others: 256. While their tokens are being got there may be four times as many; one more is told
+    /// Users whose exchanged tokens are kept: 256. Where one more comes, the one that was asked for least lately
+    /// goes. While tokens are being got there may be four times as many users; one more is told
     /// `too_many_subjects`.
     pub subjects: usize,
     /// Events waiting to be fetched: 256.
