@@ -446,3 +446,31 @@ fn users_leases_outlive_a_flood_of_users_while_the_server_is_away() {
         |user: &&String| matches!(client.token(smd, Subject::User(user), now), State::Ready(_));
     assert_eq!(users.iter().filter(is_served).count(), users.len());
 }
+
+/// The server gives a user's token the rest of the life that the user's own has, and that was short.
+#[test]
+fn a_token_that_died_on_its_way_holds_up_nobody_else() {
+    let mut now = Now {
+        mono_ms: 1000,
+        wall_ms: WALL,
+    };
+    let config = exchanges_for_users(json!({}));
+    let mut client = Client::new(config, capabilities(), 1, now).unwrap();
+    let smd = client.target("smd").unwrap();
+    client.token(smd, Subject::User("alice"), now);
+    let Output::Task(task) = client.poll(now) else {
+        panic!()
+    };
+    later(&mut now, 1_500);
+    let late = json!({ "access_token": "t", "token_type": "bearer", "expires_in": 1 });
+    client.complete(task.id, answer(late), now);
+    client.token(smd, Subject::User("carol"), now);
+    let mut world = World::new();
+    world.run(&mut client, now, &|_, _| {
+        answer(json!({ "access_token": "t", "token_type": "bearer", "expires_in": 60 }))
+    });
+    assert!(matches!(
+        client.token(smd, Subject::User("carol"), now),
+        State::Ready(_)
+    ));
+}

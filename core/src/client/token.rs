@@ -586,9 +586,15 @@ impl Token {
                 self.gained(gain, parts);
             }
             Some(Err(failure)) => {
-                let heard = fetch.heard();
+                if self.user.is_some() {
+                    let schedule = &parts.config.schedule;
+                    let heard = fetch.heard();
+                    parts
+                        .outage
+                        .failed(self.owner, &failure, heard, schedule, parts.io);
+                }
                 self.fetch = None;
-                self.failed(failure, heard, parts);
+                self.failed(failure, parts);
             }
         }
     }
@@ -605,6 +611,9 @@ impl Token {
         let life = config
             .schedule
             .life(gain.sent.mono_ms, now, lifetime.ms, &mut io.jitter);
+        if self.user.is_some() {
+            parts.outage.gained();
+        }
         let expired = lifetime.ms > 0 && now >= life.expires_at;
         if expired {
             let error = Error::new(
@@ -619,12 +628,8 @@ impl Token {
                     answered: false,
                     retry_at: None,
                 },
-                None,
                 parts,
             );
-        }
-        if self.user.is_some() {
-            parts.outage.gained();
         }
         let missing = missing_scopes(&gain.answer, target);
         let claims = UnverifiedClaims::of(gain.answer.access_token.expose());
@@ -750,7 +755,7 @@ impl Token {
         self.announce(LeaseState::Ready(lease), io);
     }
 
-    fn failed(&mut self, failure: Failure, heard: Option<u64>, parts: &mut Parts<'_>) {
+    fn failed(&mut self, failure: Failure, parts: &mut Parts<'_>) {
         let Parts {
             config,
             credentials,
@@ -772,7 +777,6 @@ impl Token {
         let retry_at = failure.retry_at(&config.schedule, self.failures, io);
         let mut told_at = retry_at;
         if self.user.is_some() {
-            outage.failed(self.owner, &failure, heard, &config.schedule, io);
             told_at = told_at.max(outage.until(now).unwrap_or(0));
         }
         #[cfg(feature = "proxy")]
