@@ -474,3 +474,21 @@ fn a_token_that_died_on_its_way_holds_up_nobody_else() {
         State::Ready(_)
     ));
 }
+
+#[test]
+fn a_users_token_of_any_size_is_not_kept() {
+    let now = Now::default();
+    let config = exchanges_for_users(json!({}));
+    let mut client = Client::new(config, capabilities(), 1, now).unwrap();
+    let smd = client.target("smd").unwrap();
+    for (bytes, taken) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
+        let state = client.token(smd, Subject::User(&"a".repeat(bytes)), now);
+        match state {
+            State::Pending => assert!(taken),
+            State::Failed { error, .. } => {
+                assert_eq!((taken, error.code()), (false, Code::InvalidArgument));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -104,6 +104,9 @@ pub use self::{
 /// being got.
 const BUSY_SUBJECTS: usize = 4;
 
+/// A user's token that is longer, in bytes, is not exchanged: each is kept beside what it is exchanged for.
+const MOST_SUBJECT_TOKEN: usize = 16 * 1024;
+
 /// Names a configured target within one [`Client`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(usize);
@@ -644,6 +647,13 @@ impl Client {
     /// The place of a user's token, made if need be; those that cannot be served and for which nothing is under
     /// way go for it.
     fn user_token(&mut self, target: usize, value: &str) -> Result<usize, (Error, u64)> {
+        if value.len() > MOST_SUBJECT_TOKEN {
+            let error = Error::new(
+                Code::InvalidArgument,
+                "the user's token is longer than 16 KiB",
+            );
+            return Err((error, u64::MAX));
+        }
         let id = SubjectId::of(value);
         if let Ok(index) = self.place_of_user(target, id) {
             return Ok(index);
