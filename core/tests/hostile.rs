@@ -492,3 +492,66 @@ fn a_users_token_of_any_size_is_not_kept() {
         }
     }
 }
+
+/// Five users ask a hundred times a second, and the server fails whenever it sees a token of theirs. Another user
+/// comes each second, and asks twice a second for half a minute or until there is a token; for ten minutes.
+#[test]
+fn users_at_whom_the_server_fails_do_not_starve_the_others() {
+    for outcome in [
+        fails(500, "server_error"),
+        Outcome::SendFailed {
+            failure: SendFailure::Broken,
+            detail: String::new(),
+        },
+    ] {
+        let mut now = Now {
+            mono_ms: 1000,
+            wall_ms: WALL,
+        };
+        let config = exchanges_for_users(json!({}));
+        let mut client = Client::new(config, capabilities(), 1, now).unwrap();
+        let smd = client.target("smd").unwrap();
+        let mut world = World::new();
+        let reply = |_: &str, body: &str| {
+            if body.contains("mallory") {
+                outcome.clone()
+            } else {
+                answer(json!({ "access_token": "t", "token_type": "bearer", "expires_in": 20 }))
+            }
+        };
+        let mut waiting: Vec<(u64, u64)> = Vec::new();
+        let mut waits = Vec::new();
+        for tick in 0..60_000u64 {
+            later(&mut now, 10);
+            client.token(smd, Subject::User(&format!("mallory-{}", tick % 5)), now);
+            world.run(&mut client, now, &reply);
+            if tick % 100 == 33 {
+                waiting.push((tick, now.mono_ms));
+            }
+            waiting.retain(|(user, since)| {
+                let waited = now.mono_ms - since;
+                if !waited.is_multiple_of(500) {
+                    return true;
+                }
+                let name = format!("user-{user}");
+                client.token(smd, Subject::User(&name), now);
+                world.run(&mut client, now, &reply);
+                let state = client.token(smd, Subject::User(&name), now);
+                let ends = matches!(state, State::Ready(_)) || waited == 30_000;
+                if ends {
+                    waits.push(waited);
+                }
+                !ends
+            });
+        }
+        let mean = waits.iter().sum::<u64>() / waits.len() as u64;
+        let longest = waits.iter().max().copied().unwrap_or(0);
+        let gave_up = waits.iter().filter(|waited| **waited == 30_000).count();
+        let users = waits.len();
+        println!("{users} users waited {mean} ms on average, {longest} ms at most");
+        assert_eq!(gave_up, 0);
+        assert!(mean < 1_000, "{mean}");
+        // Two each second at most, besides those that bring tokens.
+        assert!(world.sent.len() < 600 + 1_200, "{}", world.sent.len());
+    }
+}

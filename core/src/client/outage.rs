@@ -13,11 +13,18 @@ use super::{
     io::{Io, Owner},
 };
 use crate::{Code, Error, Fault, config::Schedule};
+use alloc::vec::Vec;
+
+/// More users than this make the back-off no longer: at its full length a few whose tokens the server cannot bear
+/// would shut out all others, and one request each few seconds is no burden.
+const MOST_WITNESSES: usize = 3;
 
 #[derive(Default)]
 pub(crate) struct Outage {
     trouble: Option<Trouble>,
-    failures: u32,
+    /// Whose attempts have met this kind of trouble. The back-off grows with each of them, not with each attempt:
+    /// one user whose token the server cannot bear is not to hold up the others for longer and longer.
+    witnesses: Vec<Owner>,
     /// Whether others may go on, or are to be told, since it was last asked.
     changed: bool,
 }
@@ -27,16 +34,26 @@ struct Trouble {
     kind: Backoff,
     answered: bool,
     retry_at: u64,
+    /// How much later it is for those who leave others the first attempt.
+    courtesy_ms: u64,
     /// Whose attempt is made for all.
     probe: Option<Owner>,
 }
 
+impl Trouble {
+    fn opens_at(&self, yields: bool) -> u64 {
+        let courtesy_ms = if yields { self.courtesy_ms } else { 0 };
+        self.retry_at.saturating_add(courtesy_ms)
+    }
+}
+
 impl Outage {
-    /// Whether an attempt may begin now; the first one after the back-off is made for all.
-    pub(crate) fn begin(&mut self, owner: Owner, now: u64) -> bool {
+    /// Whether an attempt may begin now; the first one after the back-off is made for all. Whoever
+    /// `yields` leaves the others a moment to be first.
+    pub(crate) fn begin(&mut self, owner: Owner, yields: bool, now: u64) -> bool {
         match &mut self.trouble {
             None => true,
-            Some(trouble) if trouble.probe.is_none() && trouble.retry_at <= now => {
+            Some(trouble) if trouble.probe.is_none() && trouble.opens_at(yields) <= now => {
                 trouble.probe = Some(owner);
                 true
             }
@@ -44,27 +61,27 @@ impl Outage {
         }
     }
 
-    /// Whether an attempt that has begun may send its first request now.
+    /// Whether an attempt that has begun may send its first request now; otherwise it is to begin anew.
     pub(crate) fn lets_send(&mut self, owner: Owner, now: u64) -> bool {
-        if let Some(trouble) = &mut self.trouble
-            && trouble.probe == Some(owner)
-        {
-            // An answer to an earlier request may have come in the meantime.
-            if trouble.retry_at <= now {
-                return true;
-            }
-            trouble.probe = None;
-            self.changed = true;
+        let Some(trouble) = &mut self.trouble else {
+            return true;
+        };
+        let probes = trouble.probe == Some(owner);
+        // An answer to an earlier request may have come in the meantime.
+        if probes && trouble.retry_at <= now {
+            return true;
         }
-        self.begin(owner, now)
+        trouble.probe.take_if(|_| probes);
+        self.changed = true;
+        false
     }
 
     /// When an attempt that is due at `due` may begin; none while another is made for all.
-    pub(crate) fn opens_at(&self, due: u64) -> Option<u64> {
+    pub(crate) fn opens_at(&self, due: u64, yields: bool) -> Option<u64> {
         match &self.trouble {
             None => Some(due),
             Some(trouble) if trouble.probe.is_some() => None,
-            Some(trouble) => Some(due.max(trouble.retry_at)),
+            Some(trouble) => Some(due.max(trouble.opens_at(yields))),
         }
     }
 
@@ -85,7 +102,7 @@ impl Outage {
     /// A user's token came.
     pub(crate) fn gained(&mut self) {
         self.changed |= self.trouble.take().is_some();
-        self.failures = 0;
+        self.witnesses.clear();
     }
 
     /// An attempt for a user's token failed; `heard` when the endpoint answered it last.
@@ -112,14 +129,14 @@ impl Outage {
         // Requests that were under way when the trouble began say nothing new.
         if probes || self.trouble.is_none() {
             let before = self.trouble.as_ref().map(|trouble| trouble.kind);
-            let same = before.is_none_or(|kind| kind == failure.kind);
-            self.failures = if same {
-                self.failures.saturating_add(1)
-            } else {
-                1
-            };
+            if before.is_some_and(|kind| kind != failure.kind) {
+                self.witnesses.clear();
+            }
+            if self.witnesses.len() < MOST_WITNESSES && !self.witnesses.contains(&owner) {
+                self.witnesses.push(owner);
+            }
         }
-        let retry_at = failure.retry_at(schedule, self.failures.max(1), io);
+        let retry_at = failure.retry_at(schedule, self.witnesses.len() as u32, io);
         if self
             .trouble
             .as_ref()
@@ -130,6 +147,7 @@ impl Outage {
                 kind: failure.kind,
                 answered: failure.answered,
                 retry_at,
+                courtesy_ms: schedule.backoff_initial_ms,
                 probe: self.trouble.as_ref().and_then(|trouble| trouble.probe),
             });
             self.changed = true;

@@ -370,7 +370,7 @@ impl Token {
                 self.due = None;
                 return;
             }
-            if !parts.outage.begin(self.owner, now) {
+            if !parts.outage.begin(self.owner, self.yields(), now) {
                 return;
             }
         }
@@ -378,6 +378,11 @@ impl Token {
         self.fetch = Some(Fetch::new());
         #[cfg(feature = "proxy")]
         self.consult(parts);
+    }
+
+    /// Whether others are to be first to see if the trouble is over: it may be the fault of this user's token.
+    fn yields(&self) -> bool {
+        self.failures > 1
     }
 
     /// What another user's attempt met is told to those who wait for this one.
@@ -877,7 +882,7 @@ impl Token {
             return earlier(soonest, due);
         }
         let due = match self.user {
-            Some(_) => self.due.and_then(|due| outage.opens_at(due)),
+            Some(_) => self.due.and_then(|due| outage.opens_at(due, self.yields())),
             None => self.due,
         };
         let look = self
