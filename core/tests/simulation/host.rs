@@ -291,9 +291,10 @@ impl World {
         self.saw("(told of a failure)");
         self.check_secrets(p, &format!("{error} {error:?}"));
         if let Want::Patient(patient) = want {
+            // What was told is the latest: a secret that is renewed ends other troubles earlier.
             let at = self.machines[self.processes[p].machine]
                 .true_ms(retry_at)
-                .max(self.now + 1);
+                .clamp(self.now + 1, self.now + 60_000);
             self.at(at, Happening::AskAgain { patient: *patient });
         }
     }
