@@ -211,7 +211,7 @@ extern "C" fn proxy_on_http_call_response(
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    with((), |filter, _| filter.delete(context));
+    with((), |filter, host| filter.delete(context, host));
 }
 
 /// The proxy of this thread.

@@ -427,13 +427,15 @@ impl Engine {
         }
         if self.flush_at <= now.mono_ms {
             self.flush_at = now.mono_ms.saturating_add(FLUSH_MS);
-            self.flush(now.mono_ms, host);
+            self.flush(host);
         }
         self.tick_at = u64::MAX;
         self.schedule(now.mono_ms, host);
     }
 
-    fn flush(&mut self, now: u64, host: &mut impl Host) {
+    /// Hands what was counted to the proxy.
+    pub(crate) fn flush(&mut self, host: &mut impl Host) {
+        let now = host.mono_ms();
         for target in &mut self.targets {
             target.metrics.flush(host);
             if let Some(ready) = &target.ready {

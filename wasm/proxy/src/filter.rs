@@ -195,7 +195,7 @@ impl Filter {
 
     /// A context ends.
     #[inline]
-    pub fn delete(&mut self, context: u32) {
+    pub fn delete(&mut self, context: u32, host: &mut impl Host) {
         match self.streams.0.remove(&context) {
             Some(stream) if stream.held => {
                 if let Some(Root::Attach(engine)) = self.roots.get_mut(&stream.root) {
@@ -203,9 +203,11 @@ impl Filter {
                 }
             }
             Some(_) => {}
-            None => {
-                self.roots.remove(&context);
-            }
+            None => match self.roots.remove(&context) {
+                Some(Root::Attach(mut engine)) => engine.flush(host),
+                Some(Root::Retry(mut asker)) => asker.metrics.flush(host),
+                _ => {}
+            },
         }
     }
 }
