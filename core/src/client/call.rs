@@ -399,7 +399,8 @@ mod tests {
     fn a_request_that_passes_by_a_proxy_never_loses_a_users_token_to_the_services() {
         let calls = calls();
         let config = crate::Config::from_json(
-            br#"{"endpoints":{"token":"https://h.example/t"},"client":{"auth":"none"},"targets":{
+            br#"{"endpoints":{"token":"https://h.example/t"},
+                "client":{"credentials":[{"client_id":"bss","client_secret":{"value":"x"}}]},"targets":{
                 "pass":{"urls":["https://a.example"]},
                 "never":{"urls":["https://b.example"],"user_token":"never"},
                 "exchange":{"urls":["https://c.example"],"user_token":"exchange"}}}"#,
