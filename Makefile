@@ -5,6 +5,7 @@ SHELL := bash
 .PHONY: help demo test rust-test lint bench simulate prove fuzz rust tools
 .PHONY: lib dist install c-test c-tools sanitize sizes wasm proxy
 .PHONY: go-engine go-module go-test go-bench
+.PHONY: envoy-test envoy-soak envoy-image envoy-bench
 .PHONY: wheel sdist sdist-test python-test
 
 CARGO ?= cargo
@@ -12,6 +13,7 @@ GO ?= go
 SEEDS ?= 20000
 SECONDS ?= 60
 ROUNDS ?= 100000
+SOAK ?= 600
 DIST ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 FROM ?= $(CARGO_TARGET_DIR)/lib
@@ -26,10 +28,10 @@ demo: c-tools ## the whole story on the embedded lab, less than a minute after t
 	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
-test: rust-test c-test sizes go-test ## all tests of all languages
+test: rust-test c-test sizes go-test envoy-test ## all tests of all languages
 
 rust-test: c-tools tools ## the tests of core, the Rust client, the command, the lab, the demo and the C ABI
-	$(CARGO) test --locked --workspace --all-features
+	$(CARGO) test --locked --workspace --exclude svcauth-envoy --all-features
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
 
 lint: tools ## formatting, clippy, go vet
@@ -105,6 +107,23 @@ sdist-test: c-tools rust ## that the source distribution builds with cargo, in a
 
 python-test: c-tools tools ## the tests of bindings/python as it is installed, its types, and the examples in Python
 	@bindings/python/tools/test
+
+envoy-test: c-tools tools ## the filter in the real Envoy, with the configurations of examples/envoy
+	$(CARGO) test --locked --workspace --all-features --test envoy
+
+envoy-soak: c-tools tools ## the same with all faults at once for SOAK=600 seconds
+	SVCAUTH_SOAK_S=$(SOAK) $(CARGO) test --locked --workspace --all-features --test envoy mixed_faults -- --nocapture
+
+envoy-image: c-tools tools ## the filter as an OCI image layout, in target/envoy-image
+	@wasm/envoy/make-image "$$(wasm/proxy/build)" "$$CARGO_TARGET_DIR/envoy-image"
+
+envoy-bench: c-tools tools ## what is promised about the filter, against Envoy's own credential_injector
+	@command -v wrk >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; \
+	else \
+	    echo "the benchmark needs wrk (Debian's package wrk)" >&2; exit 1; \
+	fi
+	$(CARGO) bench --locked --profile dev --package svcauth-envoy
 
 # What is missing is named; `tools` adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
