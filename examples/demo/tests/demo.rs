@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-const ACTS: [&str; 19] = [
+const ACTS: [&str; 20] = [
     "register",
     "authorize",
     "token",
@@ -24,6 +24,7 @@ const ACTS: [&str; 19] = [
     "go and C",
     "C",
     "python",
+    "envoy",
     "secrets",
 ];
 

@@ -7,6 +7,7 @@ pub(crate) mod c;
 pub(crate) mod call;
 pub(crate) mod command;
 pub(crate) mod elsewhere;
+pub(crate) mod envoy;
 pub(crate) mod go;
 pub(crate) mod new_key;
 mod opening;
