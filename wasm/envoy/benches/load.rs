@@ -85,6 +85,7 @@ fn main() -> ExitCode {
     let mut native = 0.0;
     for mut contender in contenders {
         contender.round(1);
+        thread::sleep(Duration::from_secs(5));
         let memory = contender.envoy.memory().unwrap_or_default() as f64 / f64::from(1 << 20);
         if contender.name == NATIVE {
             native = memory;
@@ -167,6 +168,11 @@ fn contenders(lab: &Lab, upstream: SocketAddr, workers: u32) -> Vec<Contender> {
                 .cluster("issuer", lab.address(Service::Issuer))
                 .cluster("smd", upstream)
                 .secret("client-secret", SECRET)
+                // As in examples/envoy.
+                .member(
+                    "memory_allocator_manager",
+                    json!({ "bytes_to_release": 10 << 20, "memory_release_interval": "1s" }),
+                )
                 .listener("egress", "smd", &filters, &upstream_filters);
             let settings = Settings::of(bootstrap)
                 .concurrency(workers)

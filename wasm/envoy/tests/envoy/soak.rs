@@ -49,7 +49,7 @@ fn mixed_faults_lose_no_call_and_no_vm() {
     });
     let egress = envoy.address("egress");
 
-    let pace = Some(Duration::from_millis(10));
+    let pace = Some(Duration::from_millis(25));
     let gets = Load::start(egress, &node(), 12, pace);
     let posts = Load::start(egress, &components(100), 4, pace);
     let stop = AtomicBool::new(false);
