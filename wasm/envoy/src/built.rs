@@ -35,6 +35,14 @@ pub fn filter_module() -> io::Result<PathBuf> {
     once(&MODULE, || printed_path("wasm/proxy/build"))
 }
 
+/// The module as another version of the filter would be: its shared data has another format.
+pub fn filter_of_another_version() -> io::Result<PathBuf> {
+    static MODULE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&MODULE, || {
+        printed_path_of("wasm/proxy/build", &["--features", "other-format"])
+    })
+}
+
 fn once(
     cell: &OnceLock<Result<PathBuf, String>>,
     make: impl FnOnce() -> Result<PathBuf, String>,
@@ -44,7 +52,12 @@ fn once(
 
 /// Runs a script of the repository and reads the path on its last line; what it says on standard error is shown.
 fn printed_path(script: &str) -> Result<PathBuf, String> {
+    printed_path_of(script, &[])
+}
+
+fn printed_path_of(script: &str, arguments: &[&str]) -> Result<PathBuf, String> {
     let output = Command::new(repository().join(script))
+        .args(arguments)
         .env("CARGO_TARGET_DIR", target_folder())
         .stderr(Stdio::inherit())
         .output()

@@ -24,7 +24,9 @@ mod load;
 use std::time::Duration;
 
 pub use bootstrap::{Bootstrap, Svcauth, injector, listener};
-pub use built::{envoy_program, filter_module, repository, target_folder};
+pub use built::{
+    envoy_program, filter_module, filter_of_another_version, repository, target_folder,
+};
 pub use envoy::{Envoy, Settings};
 pub use http::{Answer, Connection, Request};
 pub use load::{Load, Tally};

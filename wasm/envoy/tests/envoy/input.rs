@@ -323,6 +323,27 @@ fn two_configurations_under_one_vm_id_do_not_share_a_token() {
 }
 
 #[test]
+fn shared_data_of_another_version_is_left_alone() {
+    let stage = Stage::new(600);
+    let other = stage
+        .svcauth(json!({}))
+        .module(svcauth_envoy::filter_of_another_version().unwrap());
+    let bootstrap = stage.sidecar(json!({})).sidecar("other", "smd", &other);
+    let envoy = Envoy::start(&stage.settings(bootstrap));
+    for _ in 0..4 {
+        for listener in ["egress", "other"] {
+            let answer = node().send(envoy.address(listener)).unwrap();
+            assert_eq!(answer.status, 200, "{listener}: {}", answer.text());
+        }
+    }
+    stage.new_key();
+    for listener in ["egress", "other"] {
+        assert_eq!(node().send(envoy.address(listener)).unwrap().status, 200);
+    }
+    no_vm_has_failed(&envoy);
+}
+
+#[test]
 fn a_configuration_may_be_a_struct() {
     let stage = Stage::new(600);
     let svcauth: Svcauth = stage.svcauth(json!({})).as_struct();

@@ -7,6 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use svcauth_envoy::{Bootstrap, Envoy, Load, until};
+use svcauth_lab::{Endpoint, Fault};
 use tempfile::TempDir;
 
 use crate::stage::{SECRET, Stage, node};
@@ -116,6 +117,42 @@ fn a_configuration_is_replaced_under_load_and_no_call_fails() {
         .filter(|entry| entry.client_id.as_deref() == Some("bss"))
         .count();
     assert_eq!(stale, 0, "the old configuration is still used");
+}
+
+#[test]
+fn calls_that_are_held_are_answered_although_the_configuration_is_replaced() {
+    let stage = Stage::new(600);
+    stage.lab.faults().set(Endpoint::Token, Fault::hold());
+    let mut files = Files::new();
+    files.write_pair(stage.svcauth(json!({})).pair());
+    let bootstrap = stage
+        .bootstrap()
+        .resource("listeners", files.listener("egress"));
+    let envoy = Envoy::start(&stage.settings(bootstrap));
+    let load = Load::start(envoy.address("egress"), &node(), 16, None);
+    until("all calls are held", || {
+        envoy.stat("wasmcustom.svcauth.smd.held") >= Some(16)
+    });
+    let reloads = |envoy: &Envoy| {
+        let stats = envoy.stats();
+        let reloads = stats
+            .iter()
+            .filter(|(name, _)| name.ends_with("config_reload"));
+        reloads.map(|(_, count)| count).sum::<u64>()
+    };
+    let before = reloads(&envoy);
+    files.write_pair(
+        stage
+            .svcauth(json!({ "timeouts": { "wait_s": 50 } }))
+            .pair(),
+    );
+    until("both filters are replaced", || {
+        reloads(&envoy) >= before + 2
+    });
+    stage.lab.faults().clear(Endpoint::Token);
+    load.more(32);
+    let tally = load.end();
+    assert_eq!(tally.failed(), 0, "{tally:?}");
 }
 
 #[test]
