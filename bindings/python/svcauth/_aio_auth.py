@@ -82,10 +82,11 @@ class AsyncAuth(Auth):
         url = str(request.url)
         has_authorization = "Authorization" in request.headers
         route = self._hop(request, url, has_authorization)
-        if route is None or route.kind == NOTHING or not self.covers(route):
+        if route is None:
+            return await handler(request)
+        if route.kind == NOTHING or not self.covers(route):
             response = await handler(request)
-            told = route if route is not None else self._client._route(url, has_authorization)
-            self.tell(told, None, request.method, response.status)
+            self.tell(route, None, request.method, response.status)
             return response
         lease: Lease | None = None
         carried: Token | None = route.authorization
@@ -93,7 +94,7 @@ class AsyncAuth(Auth):
             lease = self._client._fresh(route)
             if lease is None:
                 lease = await self._waited(Wait(lambda: self._client._lease_for(route), _key(self, route)))
-            carried = lease._authorization
+            carried = lease._authorization if lease is not None else None
         assert carried is not None
         response = await self._sent(handler, request, route, carried, False)
         if lease is None or response.status != 401:

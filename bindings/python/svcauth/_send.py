@@ -61,7 +61,7 @@ class Sender:
         """Gives back what was made for sending; the program's HTTP client is the program's."""
 
 
-def sender_of(http: object) -> Sender:
+def sender_of(http: Any) -> Sender:
     """For an httpx.AsyncClient or an aiohttp.ClientSession. Neither library is imported for the question."""
     httpx = sys.modules.get("httpx")
     if httpx is not None and isinstance(http, httpx.AsyncClient):

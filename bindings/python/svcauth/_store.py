@@ -18,16 +18,15 @@ import contextlib
 import json
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-try:
+# Where files cannot be locked so, the core refuses a configuration that needs a store.
+SUPPORTED = sys.platform != "win32"
+if sys.platform != "win32":
     import fcntl
-except ImportError:
-    SUPPORTED = False
-else:
-    SUPPORTED = True
 
 FORMAT = 1
 SKEW_MS = 5_000

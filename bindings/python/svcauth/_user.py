@@ -10,7 +10,7 @@ from ._secret import Token as Secret
 TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     from contextvars import Token
-    from typing import Any, Callable, Optional, TypeVar
+    from typing import Any, Callable, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,7 +20,7 @@ class User:
 
     __slots__ = ("required", "token")
 
-    def __init__(self, token: Optional[str] = None, required: bool = False) -> None:
+    def __init__(self, token: str | None = None, required: bool = False) -> None:
         self.token = None if token is None else Secret(token)
         self.required = required
 
@@ -80,24 +80,21 @@ def require_user(function: F) -> F:
 
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError("a generator runs when it is read: write `with svcauth.user_required():` in it")
-    if inspect.iscoroutinefunction(function):
 
-        @functools.wraps(function)
-        async def answer(*arguments: Any, **named: Any) -> Any:
-            with user_required():
-                return await function(*arguments, **named)
+    @functools.wraps(function)
+    async def waited_for(*arguments: Any, **named: Any) -> Any:
+        with user_required():
+            return await function(*arguments, **named)
 
-    else:
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        with user_required():
+            return function(*arguments, **named)
 
-        @functools.wraps(function)
-        def answer(*arguments: Any, **named: Any) -> Any:
-            with user_required():
-                return function(*arguments, **named)
-
-    return answer  # type: ignore[return-value]
+    return waited_for if inspect.iscoroutinefunction(function) else called  # type: ignore[return-value]
 
 
-def bearer(field: str) -> Optional[str]:
+def bearer(field: str) -> str | None:
     """The token of an Authorization field (RFC 6750 section 2.1; the scheme in any case, RFC 9110 section 11.1)."""
     scheme, space, rest = field.partition(" ")
     if not space or scheme.lower() != "bearer":
