@@ -1,6 +1,6 @@
 """How long it takes from an empty environment to the first token from the lab, and what is installed then.
 
-    SVCAUTH_LAB=… bench/install.py WHEEL [ROUNDS]
+SVCAUTH_LAB=… bench/install.py WHEEL [ROUNDS]
 """
 
 from __future__ import annotations

@@ -510,6 +510,8 @@ class Driven:
     # The rest.
 
     def health(self) -> Health:
+        if self.closed:
+            raise _errors.closed()
         targets: dict[str, TargetHealth] = {}
         at = now()
         for number, name in enumerate(self.names):
@@ -521,6 +523,8 @@ class Driven:
         return Health(ready, targets)
 
     def stats(self) -> Stats:
+        if self.closed:
+            raise _errors.closed()
         told = self._core.stats()
         threads = 0 if self._threads is None else len(self._threads._threads)
         return Stats(

@@ -38,6 +38,7 @@ class Threaded:
 
     async def lease(self, target: str) -> Lease:
         client = self.client
+        client._number(target)
         try:
             return client.lease(target, timeout=0)
         except Error:

@@ -18,6 +18,8 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import svcauth
 from conftest import SECRET, Journal, Lab
@@ -528,6 +530,44 @@ def test_what_is_no_configuration_is_refused(kind: str, given: Any) -> None:
         async with http_of(kind) as http:
             with pytest.raises((svcauth.ConfigurationError, svcauth.ArgumentError)):
                 AsyncClient(given, http=http)
+
+    asyncio.run(story())
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.text(), max_size=2)
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_given_is_a_token_or_an_error_of_ours(kind: str, lab: Lab) -> None:
+    async def story() -> None:
+        async with opened(kind, lab.config()) as client:
+
+            async def attempt(value: Any) -> None:
+                for function in (client.token, client.lease):
+                    with contextlib.suppress(svcauth.Error):
+                        await function(value)
+                with contextlib.suppress(svcauth.Error):
+                    client.auth(value)
+
+            tasks: list[Any] = []
+
+            @settings(max_examples=60, deadline=None)
+            @given(ODD)
+            def drive(value: Any) -> None:
+                tasks.append(value)
+
+            drive()
+            for value in tasks:
+                await attempt(value)
+            await client.aclose()
+            for value in tasks:
+                with pytest.raises(svcauth.Error):
+                    await client.token(value)
+            for function in (client.health, client.stats, client.secrets_changed, client.healthy):
+                with contextlib.suppress(svcauth.Closed):
+                    function()
 
     asyncio.run(story())
 
