@@ -81,6 +81,11 @@ def test_there_is_one_version() -> None:
         assert importlib.metadata.version("svcauth") == cargo.group(1)
 
 
+@pytest.mark.parametrize("name", ["LICENSE-APACHE", "LICENSE-MIT"])
+def test_the_license_is_the_projects(name: str) -> None:
+    assert (ROOT / "bindings" / "python" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
 def test_all_that_is_exported_is_there_and_documented() -> None:
     for name in svcauth.__all__:
         assert getattr(svcauth, name).__doc__, name
