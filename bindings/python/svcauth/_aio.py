@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -60,7 +61,7 @@ class AsyncClient:
         if http is not None:
             self._engine = Driven(_document(config), sender_of(http), secrets, logger)
             return
-        if asyncio.iscoroutinefunction(secrets):
+        if inspect.iscoroutinefunction(secrets):
             raise _errors.ArgumentError(
                 "secrets is a coroutine function, which runs where http is given",
                 code="invalid_argument",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import inspect
 import json
 import os
 import random
@@ -352,7 +353,7 @@ class Driven:
             raise SecretFailed("the program's function for secrets has not come back from the last call")
         self._busy.add(name)
         busy = self._busy
-        if asyncio.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function):
             asked: asyncio.Future[Any] = asyncio.ensure_future(function(name))
         else:
             asked = asyncio.ensure_future(self._in_a_thread(function, name))

@@ -79,6 +79,8 @@ class HttpxSender(Sender):
     async def exchange(self, request: Request) -> Answer:
         import httpx
 
+        if self._client.is_closed:
+            raise SendFailed(_native.SEND_FAILURE_REFUSED, "the program has closed its httpx.AsyncClient")
         limits = dict.fromkeys(("connect", "read", "write", "pool"), request.timeout)
         # Made here and not by the client, which would add its own headers, cookies and parameters.
         made = httpx.Request(

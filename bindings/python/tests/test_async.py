@@ -393,6 +393,19 @@ def test_the_programs_http_client_adds_nothing_of_its_own(kind: str, lab: Lab) -
 
 
 @pytest.mark.parametrize("kind", DRIVEN)
+def test_an_http_client_that_was_closed_is_told_of(kind: str, lab: Lab) -> None:
+    async def story() -> None:
+        async with http_of(kind) as http:
+            client = AsyncClient(lab.config(timeouts={"wait_s": 0.2}), http=http)
+        async with client:
+            with pytest.raises(svcauth.NetworkError) as failed:
+                await client.token("smd")
+            assert failed.value.code == "connection_failed"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("kind", DRIVEN)
 def test_a_redirect_of_the_authorization_server_is_not_followed(kind: str, lab: Lab) -> None:
     lab.fault("token", {"action": {"answer": {"status": 307, "location": lab.elsewhere + "/token"}}})
 
