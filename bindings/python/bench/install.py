@@ -24,7 +24,7 @@ def main(wheel: str, rounds: int) -> None:
     )
     assert lab.stdin is not None and lab.stdout is not None
     urls = json.loads(lab.stdout.readline())
-    client = {"client_id": "bss", "client_secret": "s", "scope": "read", "grant_types": ["client_credentials"]}
+    client = {"client_id": "bss", "client_secret": "a-secret", "scope": "read", "grant_types": ["client_credentials"]}
     made = urllib.request.Request(
         urls["admin"] + "/admin/clients", json.dumps(client).encode(), {"Content-Type": "application/json"}
     )
@@ -34,7 +34,7 @@ def main(wheel: str, rounds: int) -> None:
         "client": {"credentials": [{"client_id": "bss", "client_secret": {"env": "BSS_SECRET"}}]},
         "targets": {"smd": {"urls": [urls["smd"]], "scopes": ["read"]}},
     }
-    os.environ["BSS_SECRET"] = "s"
+    os.environ["BSS_SECRET"] = "a-secret"
     taken: dict[str, list[float]] = {"venv": [], "pip install": [], "first token": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:

@@ -252,7 +252,7 @@ def test_the_loop_is_never_blocked(kind: str, lab: Lab) -> None:
 
     asyncio.run(story())
     # It went round all the time, and not twice or thrice.
-    assert len(turns) > 100
+    assert len(turns) > 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
