@@ -1,6 +1,6 @@
 """Puts the C library into the wheel, and what cargo needs into the sdist.
 
-A wheel takes the library from the folder in SVCAUTH_LIBRARY, where ffi/build-lib has made it, and the platform of its
+A wheel takes the library from the folder in SVCAUTH_LIBRARY_FOLDER, where ffi/build-lib has made it, and the platform of its
 tag from SVCAUTH_PLATFORM; `make wheel` sets both. Without them the library is built here by cargo, for this machine
 and no other, in the profile that SVCAUTH_PROFILE names.
 """
@@ -51,7 +51,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if version == "editable":
             return
         library = _given() or _built()
-        build_data["force_include"][str(library)] = f"svcauth/_lib/{_name()}"
+        # The name is the same everywhere: whoever loads it names the file.
+        build_data["force_include"][str(library)] = "svcauth/_lib/libsvcauth.so"
 
 
 def _name() -> str:
@@ -59,7 +60,7 @@ def _name() -> str:
 
 
 def _given() -> Path | None:
-    folder = os.environ.get("SVCAUTH_LIBRARY")
+    folder = os.environ.get("SVCAUTH_LIBRARY_FOLDER")
     if not folder:
         return None
     library = (Path(folder) / _name()).resolve()
@@ -97,8 +98,9 @@ def _sources() -> dict[str, str]:
     if members is None:
         raise SystemExit("svcauth: Cargo.toml names no members of the workspace")
     tree = ["Cargo.toml", "Cargo.lock", *re.findall(r'"([^"]+)"', members.group(1))]
-    if root.name == CARGO:
-        tracked = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    if root == HERE / CARGO:
+        found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        tracked = [name for name in found if not name.startswith("target/")]
     else:
         listed = subprocess.run(["git", "ls-files", "-z", "--", *tree], cwd=root, check=True, capture_output=True)
         tracked = [name for name in listed.stdout.decode().split("\0") if name and not name.startswith(LEFT_OUT)]
