@@ -1,8 +1,8 @@
 """Puts the C library into the wheel, and what cargo needs into the sdist.
 
-A wheel takes the library from the folder in SVCAUTH_LIBRARY_FOLDER, where ffi/build-lib has made it, and the platform of its
-tag from SVCAUTH_PLATFORM; `make wheel` sets both. Without them the library is built here by cargo, for this machine
-and no other, in the profile that SVCAUTH_PROFILE names.
+A wheel takes the library from the folder in SVCAUTH_LIBRARY_FOLDER, where ffi/build-lib has made it, and the platform
+of its tag from SVCAUTH_PLATFORM; `make wheel` sets both. Without them the library is built here by cargo, for this
+machine and no other, in the profile that SVCAUTH_PROFILE names.
 """
 
 from __future__ import annotations
