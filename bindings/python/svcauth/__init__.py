@@ -1,7 +1,7 @@
 """Calls between services with the right OAuth 2.0 token.
 
-    client = svcauth.Client.open("svcauth.json")
-    requests.get("https://smd.example/hsm/v2/State/Components", auth=client.auth())
+client = svcauth.Client.open("svcauth.json")
+requests.get("https://smd.example/hsm/v2/State/Components", auth=client.auth())
 """
 
 from __future__ import annotations

@@ -43,11 +43,15 @@ class Auth:
         """Takes a PreparedRequest of requests, and gives it back with the token."""
         prepared: requests.PreparedRequest = request  # type: ignore[assignment]
         try:
-            headers, hooks = prepared.headers, prepared.hooks["response"]
-            url = prepared.url
+            headers, hooks, url = prepared.headers, prepared.hooks["response"], prepared.url or ""
         except AttributeError:
             raise _errors.wrong_type("request", "a PreparedRequest of requests", request) from None
-        carried = self.carried(url, "Authorization" in headers)  # type: ignore[arg-type]
+        # Asking the headers themselves takes an exception, and half of the time of all this.
+        names = getattr(headers, "_store", None)
+        has_authorization = "Authorization" in headers if names is None else "authorization" in names
+        carried = None if has_authorization else self._client._at_hand(url, self.target)
+        if carried is None:
+            carried = self.carried(url, has_authorization)
         if carried is not None:
             headers["Authorization"] = carried
         hooks.append(self._hook)

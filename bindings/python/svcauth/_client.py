@@ -11,7 +11,7 @@ from . import _check, _errors, _events, _native
 from ._lease import Lease, take
 from ._routes import LEASE, Route, Routes, event
 from ._secret import Token, takes_secrets
-from ._user import current
+from ._user import NOBODY, current
 
 if TYPE_CHECKING:
     import logging
@@ -116,13 +116,14 @@ class Client:
         _open[self._context] = self._handle
         self._routes: Routes | None = None
 
-    def token(self, target: str, *, timeout: float | None = None) -> Token:
+    def token(self, target: str) -> Token:
         """The service's own access token for a target: a str that hides in `repr`.
 
-        While there is one, this takes a look at the clock. Otherwise it waits: `timeout` seconds, by default the
-        configuration's `timeouts.wait_s`. Raises why there is none: what the server answered, or at the end of that
-        time the reason of the last failure.
+        While there is one, this takes a look at the clock. Otherwise it waits, `timeouts.wait_s` of the
+        configuration at the most; `lease` waits as long as it is told. Raises why there is none: what the server
+        answered, or at the end of that time the reason of the last failure.
         """
+        # Without another parameter: a call that has all of them is quicker.
         try:
             lease = self._held[target]
         except (KeyError, TypeError):
@@ -130,10 +131,10 @@ class Client:
         else:
             if monotonic() < lease._until:
                 return lease._token
-        return self._fetch(target, timeout)._token
+        return self._fetch(target, None)._token
 
-    def lease(self, target: str, *, timeout: float | None = None) -> Lease:
-        """As `token`, with what is known about it."""
+    def lease(self, target: str, timeout: float | None = None) -> Lease:
+        """As `token`, with what is known about it. Waits `timeout` seconds at the most, where that is given."""
         try:
             lease = self._held[target]
         except (KeyError, TypeError):
@@ -158,9 +159,9 @@ class Client:
 
     def session(self, target: str | None = None) -> requests.Session:
         """A session of requests that adds the right token to each call; see `auth`."""
-        from ._requests import session
+        from ._requests import Session
 
-        return session(self.auth(target))
+        return Session(self.auth(target))
 
     def httpx(self, target: str | None = None, **settings: Any) -> HttpxClient:
         """A client of httpx that adds the right token to each call; see `auth`. `settings` are its own."""
@@ -351,6 +352,21 @@ class Client:
                 if now - began < ms / 1000 or now >= end:
                     raise
 
+    def _at_hand(self, url: str, target: str | None) -> Token | None:
+        """What most calls carry, as fast as can be: the service's own token for a URL that is known. None: ask."""
+        routes = self._routes
+        if routes is None or current() is not NOBODY:
+            return None
+        route = routes.of_service.get(url.partition("?")[0] if "?" in url else url)
+        if route is None or route.kind != LEASE:
+            return None
+        name = route.target
+        lease = self._held.get(name or "")
+        now = monotonic()
+        if lease is None or now >= lease._until or now >= routes.until or (target is not None and name != target):
+            return None
+        return lease._authorization
+
     def _route(self, url: str, has_authorization: bool = False) -> Route:
         """What a call of this context carries."""
         if not isinstance(url, str):
@@ -369,9 +385,7 @@ class Client:
     def _redirected(self, url: str, first: str) -> Route:
         """What a call carries that was redirected; `first` is a URL that carried a token."""
         user = current()
-        return self._known().decide(
-            url.partition("?")[0], user.token, user.required, first=first.partition("?")[0]
-        )
+        return self._known().decide(url.partition("?")[0], user.token, user.required, first=first.partition("?")[0])
 
     def _after_401(
         self, route: Route, number: int, status: int, challenges: Iterable[str], *, replay: bool
@@ -459,7 +473,9 @@ def _close_all() -> None:
             pass
     # None begins any more, and those under way are short, but for the program's own function for secrets.
     began = monotonic()
-    while monotonic() - began < 1 and (_events.under_way or (monotonic() - began < 0.05 and any(map(_threads, handles)))):
+    while monotonic() - began < 1 and (
+        _events.under_way or (monotonic() - began < 0.05 and any(map(_threads, handles)))
+    ):
         sleep(0.001)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 from . import _native
@@ -74,6 +76,43 @@ class Sink:
 # The callbacks that are under way.
 under_way: set[object] = set()
 
+# Held while an event is told, and by whoever forks: a child would wait for ever for the lock of a stream that a thread
+# which it does not have was writing to.
+_telling = RLock()
+_holds_at_fork = False
+# A logger that hangs does not keep a program from forking.
+_PATIENCE = 1.0
+
+
+def _before_fork() -> None:
+    global _held
+    _held = _telling.acquire(timeout=_PATIENCE)
+
+
+def _after_fork_in_parent() -> None:
+    if _held:
+        _telling.release()
+
+
+def _after_fork_in_child() -> None:
+    global _telling
+    _telling = RLock()
+    under_way.clear()
+
+
+_held = False
+
+
+def _hold_at_fork() -> None:
+    """To be called when `logging` has been imported: who registers later comes first, and it takes locks too."""
+    global _holds_at_fork
+    if not _holds_at_fork and hasattr(os, "register_at_fork"):
+        _holds_at_fork = True
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+        )
+
+
 # By the context that the library gives to callbacks. An entry goes when its client was closed.
 _sinks: dict[int, Sink] = {}
 _last = 0
@@ -98,8 +137,10 @@ def _on_event(context: int | None, level: int, text: int | None, length: int) ->
     under_way.add(call)
     try:
         sink = _sinks.get(context or 0)
-        if sink is not None:
-            tell(sink.logger, level, _native.text_at(text, length))
+        if sink is not None and logger_or_default(sink.logger, _LEVELS.get(level, ERROR)) is not None:
+            _hold_at_fork()
+            with _telling:
+                tell(sink.logger, level, _native.text_at(text, length))
     except BaseException:
         # A logger that fails is the program's business, and this thread has nobody to tell.
         pass

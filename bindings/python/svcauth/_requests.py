@@ -22,7 +22,9 @@ TIMEOUT = 60.0
 class Session(requests.Session):
     """A session whose calls carry the right token. One that is given no time limit has a minute for each answer."""
 
-    auth: Auth
+    def __init__(self, auth: Auth) -> None:
+        super().__init__()
+        self.auth = self._tells = auth
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
         """As of requests; a call without an answer is logged too."""
@@ -30,18 +32,11 @@ class Session(requests.Session):
             settings["timeout"] = TIMEOUT
         try:
             return super().send(request, **settings)
-        except requests.ConnectionError:
-            _tell(self.auth, request, None)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            # One of a redirect was told where that was sent.
+            if error.request is request:
+                _tell(self._tells, request, None)
             raise
-        except requests.Timeout:
-            _tell(self.auth, request, None)
-            raise
-
-
-def session(auth: Auth) -> Session:
-    made = Session()
-    made.auth = auth
-    return made
 
 
 def _carried(request: requests.PreparedRequest) -> tuple[Token | None, bool]:

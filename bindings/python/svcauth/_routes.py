@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from . import _check, _errors, _native
+from . import _check, _native
 from ._lease import Authorization
 from ._secret import Token, takes_secrets
 
@@ -44,14 +44,13 @@ class Route:
 
     def audit(self) -> dict[str, Any]:
         """What the log says about calls to this URL, whatever becomes of them; to be copied."""
-        if self._audit is None:
+        told = self._audit
+        if told is None:
             import json
 
-            event = _native.decision_call_event(
-                self.decision, 0, b"GET", self.url, 0, _native.ATTEMPT_FIRST
-            )
-            self._audit = json.loads(_native.take_text(event))
-        return self._audit
+            event = _native.decision_call_event(self.decision, 0, b"GET", self.url, 0, _native.ATTEMPT_FIRST)
+            self._audit = told = dict(json.loads(_native.take_text(event)))
+        return told
 
     def answered(self, transport: int, status: int, challenges: bytes, replay: int) -> int:
         """What to do with the answer to a call: one of ANSWERED."""
@@ -69,12 +68,12 @@ class Route:
 class Routes:
     """Those that are remembered, by what the library's answer depends on."""
 
-    __slots__ = ("_names", "_transport", "_until", "of_caller", "of_service", "of_users")
+    __slots__ = ("_names", "_transport", "of_caller", "of_service", "of_users", "until")
 
     def __init__(self, transport: int, names: list[str]) -> None:
         self._transport = transport
         self._names = names
-        self._until = 0.0
+        self.until = 0.0
         self.of_service: dict[str, Route] = {}
         self.of_caller: dict[str, Route] = {}
         self.of_users: dict[tuple[str, str, bool], Route] = {}
@@ -85,9 +84,9 @@ class Routes:
     def find(self, url: str, user: str | None, required: bool, has_authorization: bool) -> Route:
         """The route of a call. `url` is up to its query, which decides nothing."""
         now = monotonic()
-        if now >= self._until:
+        if now >= self.until:
             self.forget()
-            self._until = now + _KEPT
+            self.until = now + _KEPT
         flags = 0
         place: dict[Any, Route]
         key: Any = url

@@ -31,7 +31,9 @@ class User:
         raise TypeError("a user's token is not pickled")
 
 
-user: ContextVar[User] = ContextVar("svcauth_user", default=User())  # noqa: B039, it does not change
+# What a context says that nothing was said in.
+NOBODY = User()
+user: ContextVar[User] = ContextVar("svcauth_user", default=NOBODY)
 
 current = user.get
 

@@ -18,7 +18,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, Union
 
-from . import _check, _errors, _native
+from . import _errors, _native
 from ._secret import Token, takes_secrets
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def _lines(headers: object) -> bytes:
     if isinstance(headers, bytes):
         return headers
     try:
-        pairs: Any = headers.items() if hasattr(headers, "items") else headers
+        items = getattr(headers, "items", None)
+        pairs: Any = headers if items is None else items()
         lines = [f"{_one_line(name)}: {_one_line(value)}\r\n" for name, value in pairs]
         return "".join(lines).encode("utf-8", "replace")
     except (TypeError, ValueError):
@@ -423,9 +424,7 @@ def token(
     return Message("token", given, lambda told: _known(TokenAnswer, told))
 
 
-def metadata(
-    issuer: str, *, document: str | None = None, insecure_http: Sequence[str] = ()
-) -> Message[Metadata]:
+def metadata(issuer: str, *, document: str | None = None, insecure_http: Sequence[str] = ()) -> Message[Metadata]:
     """Fetches what an issuer says of itself (RFC 8414 section 3, OpenID Connect Discovery 1.0 section 4).
 
     `document` is `openid` unless given, or `oauth`.

@@ -11,15 +11,13 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-import httpx
 import pytest
 import requests
 import trio
 import urllib3
-from conftest import NODE, SECRET, Journal, Lab, eventually, in_threads
 
 import svcauth
-
+from conftest import NODE, SECRET, Journal, Lab, eventually, in_threads
 
 # Made once: reading the system's certificates takes a while.
 TLS = ssl.create_default_context()
@@ -125,7 +123,9 @@ all_stacks = pytest.mark.parametrize("stack", STACKS)
 
 
 @all_stacks
-def test_a_call_carries_the_token_and_is_logged(stack: Make, lab: Lab, client: svcauth.Client, journal: Journal) -> None:
+def test_a_call_carries_the_token_and_is_logged(
+    stack: Make, lab: Lab, client: svcauth.Client, journal: Journal
+) -> None:
     call = stack(client)
     assert call(f"{lab.node}?q=secret") == 200
     assert lab.log("smd")[-1]["sub"] == "bss"
@@ -160,9 +160,7 @@ def test_many_callers_share_one_token_and_survive_a_new_signing_key(
 
 
 @all_stacks
-def test_a_second_401_is_the_callers(
-    stack: Make, lab: Lab, client: svcauth.Client, journal: Journal
-) -> None:
+def test_a_second_401_is_the_callers(stack: Make, lab: Lab, client: svcauth.Client, journal: Journal) -> None:
     lab.fault("smd", {"action": {"answer": {"status": 401}}})
     before = len(lab.log("smd"))
     assert stack(client)(lab.node) == 401

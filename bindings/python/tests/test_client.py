@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SECRET, Journal, Lab, eventually, in_threads, python
 
 import svcauth
+from conftest import SECRET, Journal, Lab, eventually, in_threads, python
 
 
 def test_64_threads_with_an_empty_cache_cost_one_request(lab: Lab, client: svcauth.Client) -> None:
@@ -91,7 +91,7 @@ def test_a_server_that_is_away_and_comes_back(lab: Lab, client: svcauth.Client, 
     lab.post("/lab/away", {"service": "issuer"})
     began = time.monotonic()
     with pytest.raises(svcauth.NetworkError):
-        client.token("smd", timeout=0.3)
+        client.lease("smd", timeout=0.3)
     assert time.monotonic() - began >= 0.3
     eventually(lambda: journal.events("refresh_failed") or journal.events("metadata_failed"))
     assert not client.healthy()
@@ -115,7 +115,7 @@ def test_a_timeout_is_kept_and_its_error_is_pythons_own_too(lab: Lab, client: sv
     for patience in (0, 0.25):
         began = time.monotonic()
         with pytest.raises(svcauth.Timeout) as raised:
-            client.token("smd", timeout=patience)
+            client.lease("smd", timeout=patience)
         assert time.monotonic() - began >= patience
         assert isinstance(raised.value, TimeoutError) and raised.value.code == "timeout"
     lab.ask("DELETE", "/lab/faults")
@@ -206,9 +206,10 @@ def test_secrets_come_from_a_function(lab: Lab, logger: logging.Logger, journal:
 @pytest.mark.parametrize("wrong", [None, 5, "", "\udc80", b"\xff"])
 def test_a_function_for_secrets_that_gives_nonsense(wrong: Any, lab: Lab, logger: logging.Logger) -> None:
     pair = [{"client_id": "bss", "client_secret": {"callback": "vault/bss"}}]
-    with svcauth.Client(
-        lab.config(client={"credentials": pair}), logger=logger, secrets=lambda name: wrong
-    ) as client, pytest.raises(svcauth.SecretError):
+    with (
+        svcauth.Client(lab.config(client={"credentials": pair}), logger=logger, secrets=lambda name: wrong) as client,
+        pytest.raises(svcauth.SecretError),
+    ):
         client.token("smd")
 
 
@@ -311,7 +312,7 @@ client.close()
 
 ENDINGS = {
     "with a token": "client.token('smd')",
-    "with a request under way": "client.token('smd', timeout=0.05) if 0 else None; start()",
+    "with a request under way": "start()",
     "with threads that wait": "[threading.Thread(target=quiet, daemon=True).start() for _ in range(8)]; start()",
     "by sys.exit": "client.token('smd'); sys.exit(0)",
     "closed": "client.token('smd'); client.close()",
@@ -379,5 +380,3 @@ def test_the_configuration_is_read_from_a_file(lab: Lab, tmp_path: Path) -> None
         assert client.token("smd")
     with svcauth.Client(path.read_bytes()) as client:
         assert client.token("smd")
-
-

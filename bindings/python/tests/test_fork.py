@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from conftest import SECRET, Lab, python
 
 START = """
@@ -57,7 +58,7 @@ for thread in threads:
 for _ in range(20):
     child = os.fork()
     if not child:
-        good = client.token("smd", timeout=30) and call() == 200
+        good = client.lease("smd", timeout=30) and call() == 200
         client.close()
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -69,7 +70,7 @@ print("good")
     "a child that waits while its parent does": """
 def quiet():
     try:
-        client.token("smd", timeout=20)
+        client.lease("smd", timeout=20)
     except svcauth.Error:
         pass
 threading.Thread(target=quiet, daemon=True).start()
@@ -78,7 +79,7 @@ while not client.stats().waited:
 child = os.fork()
 if not child:
     try:
-        client.token("smd", timeout=0.3)
+        client.lease("smd", timeout=0.3)
     except svcauth.Timeout:
         sys.exit(0)
     sys.exit(1)
@@ -121,6 +122,7 @@ for depth in range(4):
 sys.exit(0)
 """,
 }
+
 
 @pytest.mark.parametrize("how", PROGRAMS)
 def test_a_forked_process_goes_on_with_its_parents_client(how: str, lab: Lab) -> None:

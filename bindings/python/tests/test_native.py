@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, python
 
 import svcauth
+from conftest import ROOT, python
 from svcauth import _native
 
 HEADER = ROOT / "ffi/include/svcauth.h"
@@ -89,7 +89,7 @@ def test_each_function_of_the_header_is_in_the_table_as_it_is_there(header: str)
     with_result = {name: kinds for name, (answer, kinds) in declared.items() if answer == "svcauth_result"}
     assert with_result == _native.FUNCTIONS
     others = {name: answer for name, (answer, _) in declared.items() if answer != "svcauth_result"}
-    assert others == {name: "uint32_t" for name in _native.ANSWERS}
+    assert others == dict.fromkeys(_native.ANSWERS, "uint32_t")
     assert "transport_open" in declared
     # Nothing was passed by.
     assert len(declared) == len(re.findall(r"^\w[\w ]*\*?svcauth_\w+\($|^\w+ svcauth_\w+\(", header, flags=re.M))
