@@ -58,6 +58,35 @@ fn four_lines_register_authorize_get_a_token_and_make_the_call() {
 }
 
 #[test]
+fn what_metadata_tells_first_is_no_failure_of_a_registration() {
+    for (patch, named) in [
+        (json!({ "endpoints": null }), true),
+        (
+            json!({ "client": { "registration": { "authorize": true } } }),
+            false,
+        ),
+    ] {
+        let stage = Stage::new();
+        if named {
+            let endpoint = format!("{}/oauth2/register", stage.lab.issuer_url());
+            stage.lab.faults().set(
+                Endpoint::Discovery,
+                Fault::merge(json!({ "registration_endpoint": endpoint })),
+            );
+        }
+        stage.configure_registration(patch);
+        let states = ["registered", "saved"]
+            .map(|state| (state, stage.run(&["register", "--json"]).ok().json()));
+        for (state, document) in states {
+            assert_eq!(document["state"], state, "{document:#}");
+        }
+        let run = stage.run(&["authorize"]).ok();
+        assert!(run.stdout.contains("redirected to "), "{run:?}");
+        assert_eq!(stage.lab.stats().endpoint(Endpoint::Register).requests, 1);
+    }
+}
+
+#[test]
 fn a_second_run_shows_the_saved_registration_and_registers_nobody() {
     let stage = Stage::new();
     stage.configure_registration(json!({}));

@@ -50,6 +50,8 @@ struct Progress {
     until: Option<u64>,
     /// Why something failed on the way.
     failure: Option<Error>,
+    /// Whether there was anything to do.
+    worked: bool,
 }
 
 impl<'a> Session<'a> {
@@ -133,16 +135,16 @@ impl<'a> Session<'a> {
     pub(crate) fn register(&mut self) -> Result<(), Failure> {
         let deadline = self.deadline();
         loop {
-            self.client.register(self.now());
-            let begun = self.advance();
             let answer = self.client.register(self.now());
-            let rest = self.advance();
+            let progress = self.advance();
             match answer {
                 RegistrationState::Registered => return Ok(()),
                 RegistrationState::Failed { error, .. } => {
-                    self.endure(Some(error), rest.until, deadline)?;
+                    self.endure(Some(error), progress.until, deadline)?;
                 }
-                _ => self.endure(begun.failure.or(rest.failure), rest.until, deadline)?,
+                // What was done may have been what had to be known first, such as the issuer's metadata.
+                _ if progress.worked && progress.failure.is_none() => {}
+                _ => self.endure(progress.failure, progress.until, deadline)?,
             }
         }
     }
@@ -257,6 +259,7 @@ impl<'a> Session<'a> {
     /// Does all that there is to do now. Events come before the tasks that they announce.
     fn advance(&mut self) -> Progress {
         let mut failure = None;
+        let mut worked = false;
         let mut tasks = VecDeque::new();
         loop {
             match self.client.poll(self.now()) {
@@ -284,6 +287,7 @@ impl<'a> Session<'a> {
                         kind,
                         deadline_ms,
                     }) => {
+                        worked = true;
                         let outcome = self.perform(kind);
                         // A secret or the store ends at its own limit, which is the core's deadline: what it
                         // ended with says more than that it was late.
@@ -291,7 +295,13 @@ impl<'a> Session<'a> {
                         now.mono_ms = now.mono_ms.min(deadline_ms.saturating_sub(1));
                         self.client.complete(id, outcome, now);
                     }
-                    None => return Progress { until, failure },
+                    None => {
+                        return Progress {
+                            until,
+                            failure,
+                            worked,
+                        };
+                    }
                 },
                 _ => {}
             }
