@@ -93,6 +93,8 @@ fn run_rows(stage: &Stage, rows: &[Row<'_>]) {
 #[test]
 fn what_the_caller_has_to_mend_ends_with_2() {
     let stage = Stage::new();
+    stage.plant("planted-password");
+    stage.plant("planted-query");
     let away = "https://other.example/hsm/v2";
     run_rows(
         &stage,
@@ -208,10 +210,21 @@ fn what_the_caller_has_to_mend_ends_with_2() {
             row(
                 "secret in the URL",
                 |_| {},
-                &["call", "https://user:pass@smd.example/"],
+                &[
+                    "call",
+                    "https://user:planted-password@smd.example/x?y=planted-query",
+                ],
                 2,
                 "invalid_argument",
-                &[],
+                &["https://smd.example/x: "],
+            ),
+            row(
+                "secret in what is no URL",
+                |_| {},
+                &["call", "https:/user:planted-password@smd.example/"],
+                2,
+                "invalid_argument",
+                &["smd.example/: "],
             ),
             row(
                 "credential as argument",

@@ -5,7 +5,7 @@ use crate::{
     failure::{self, Failure},
     output::Output,
     secret,
-    session::{Session, seconds, without_query},
+    session::{Session, seconds, without_query, without_secrets},
 };
 use base64ct::{Base64, Encoding};
 use serde::Serialize;
@@ -91,7 +91,7 @@ fn sending(options: &CallOptions) -> Result<Sending, Failure> {
     let url = Url::parse(&options.url).map_err(|error| {
         Failure::new(
             error.code(),
-            without_query(&options.url),
+            without_secrets(&options.url),
             error.message().to_owned(),
         )
     })?;

@@ -414,6 +414,18 @@ pub(crate) fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
+/// A text that is no URL to call, as it may be shown: without what could be a password in it.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let text = without_query(text);
+    match (text.rfind('@'), text.find("://")) {
+        (None, _) => text.to_owned(),
+        (Some(at), Some(scheme)) if scheme < at => {
+            format!("{}://{}", &text[..scheme], &text[at + 1..])
+        }
+        (Some(at), _) => text[at + 1..].to_owned(),
+    }
+}
+
 /// A path in words, for sentences.
 pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
