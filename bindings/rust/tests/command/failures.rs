@@ -516,6 +516,20 @@ fn what_the_network_does_ends_with_4() {
                 &["http://127.0.0.1:", "cannot connect"],
             ),
             row(
+                "no TLS at that port",
+                |stage| {
+                    let issuer = stage.lab.issuer_url().replace("http:", "https:");
+                    stage.configure(json!({ "issuer": issuer }));
+                },
+                &["token"],
+                4,
+                "tls_failed",
+                &[
+                    "https://127.0.0.1:",
+                    "next: what listens there speaks no TLS",
+                ],
+            ),
+            row(
                 "proxy away",
                 |stage| stage.configure(json!({ "proxy": format!("http://{}", closed()) })),
                 &["token"],
@@ -629,7 +643,18 @@ fn metadata_without_a_registration_endpoint_is_no_login_page() {
     let run = stage.run(&["register"]);
     assert_eq!(run.code, 3, "{run:?}");
     assert!(
-        run.stderr.contains("set endpoints.registration") && !run.stderr.contains("login page"),
+        run.stderr.contains("set endpoints.registration")
+            && run.stderr.contains("next: ")
+            && !run.stderr.contains("login page"),
+        "{run:?}"
+    );
+    let run = stage.run(&["check"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(
+        run.stdout.contains("FAILED   metadata")
+            && run
+                .stdout
+                .contains("write where clients register into endpoints.registration"),
         "{run:?}"
     );
 }

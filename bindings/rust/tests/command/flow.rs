@@ -419,6 +419,12 @@ fn check_tells_what_is_wrong_and_registers_nobody() {
 
     stage.run(&["register"]).ok();
     let run = stage.run(&["check", "--call"]).ok();
+    assert!(
+        run.stdout.contains("-> 404, which tells nothing"),
+        "{run:?}"
+    );
+    stage.configure_registration(json!({ "targets": { "smd": { "urls": [stage.node()] } } }));
+    let run = stage.run(&["check", "--call"]).ok();
     assert!(run.stdout.ends_with("all is well\n"), "{run:?}");
 
     stage.lab.faults().set(Endpoint::Smd, Fault::status(401));

@@ -106,4 +106,12 @@ fn the_state_file_is_for_its_owner_only() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(stage.directory.join("state.json"), open).unwrap();
+    let run = stage.run(&["check"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(
+        run.stdout.contains("chmod 600 state.json") && run.stdout.contains("next: mend that"),
+        "{run:?}"
+    );
 }

@@ -11,6 +11,15 @@ pub(crate) fn about(error: &Error) -> Option<String> {
             "check that the URL is the server's own endpoint, not a login page or a proxy; `svcauth -vv` shows each \
              request"
         }
+        (_, Code::MissingEndpoint) => {
+            "ask the server's operator for that URL; `svcauth config example` shows where endpoints stand"
+        }
+        (_, Code::TlsFailed) if error.message().contains("InvalidContentType") => {
+            "what listens there speaks no TLS: see that the URL's scheme and port are right"
+        }
+        (_, Code::UntrustedEndpoint) => {
+            "let the server's operator mend its metadata, or give the endpoints instead of it"
+        }
         (_, Code::IssuerMismatch) => {
             "write the issuer exactly as its metadata names it, or give endpoints.token instead of it"
         }

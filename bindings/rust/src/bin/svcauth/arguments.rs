@@ -179,7 +179,7 @@ Examples:
   svcauth check             everything up to a token for each target
   svcauth check --call      then a GET of each target's first URL with that token
   svcauth check --offline   configuration, secrets and store only
-  svcauth check --json | jq -r '.checks[] | select(.state == \"failed\") | .advice'
+  svcauth check --json | jq -r '.checks[] | select(.state == \"failed\") | .detail'
 
 The exit code is that of the first failure.";
 

@@ -168,9 +168,8 @@ fn store(session: &Session<'_>, report: &mut Report<'_>) -> Result<bool, Failure
         Outcome::Held { .. } => {}
         Outcome::Failed { detail } => {
             let sentence = format!("the store cannot be used: {detail}");
-            let failure = Failure::new(Code::StoreUnavailable, "store.file", sentence).with_advice(
-                "let this user write the file and its directory, or name another in store.file",
-            );
+            let failure = Failure::new(Code::StoreUnavailable, "store.file", sentence)
+                .with_advice("mend that, or name another file in store.file");
             report.failed("store", file, failure)?;
             return Ok(session.config.client.registration.is_none());
         }
@@ -242,6 +241,19 @@ fn metadata(session: &Session<'_>, report: &mut Report<'_>) -> Result<bool, Fail
                 AuthMethod::ClientSecretPost => "client_secret_post",
                 _ => "none",
             };
+            if session.config.client.registration.is_some()
+                && session.config.endpoints.registration.is_none()
+                && metadata.registration_endpoint.is_none()
+            {
+                let sentence = "the metadata has no registration_endpoint";
+                let failure = Failure::new(Code::MissingEndpoint, issuer.clone(), sentence)
+                    .with_advice(
+                        "write where clients register into endpoints.registration; at Hydra that is the public port's \
+                         /oauth2/register",
+                    );
+                report.failed("metadata", issuer, failure)?;
+                return Ok(false);
+            }
             let offered = &metadata.token_endpoint_auth_methods_supported;
             let endpoint = metadata
                 .token_endpoint
@@ -332,11 +344,17 @@ fn called(
             "the service knows the token and forbids the call: check the target's scopes",
         ),
         500.. => (Code::ServerError, "the service itself fails: see its log"),
+        200..300 => return report.ok("call", name.to_owned(), format!("GET {url} -> {status}")),
         _ => {
-            return report.ok(
+            // A router may say so before anybody has looked at the token.
+            let detail = format!("GET {url} -> {status}, which tells nothing about the token");
+            let advice = "svcauth call with a URL that the service answers".to_owned();
+            return report.add(
                 "call",
                 name.to_owned(),
-                format!("GET {url} -> {status}, the token was not refused"),
+                State::Warning,
+                detail,
+                Some(advice),
             );
         }
     };
