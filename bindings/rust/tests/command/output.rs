@@ -184,6 +184,17 @@ fn a_newcomer_gets_a_configuration_that_works() {
     let run = stage.run(&init).ok();
     assert!(run.stderr.contains("svcauth token smd"), "{run:?}");
     stage.run(&["token"]).ok();
+    for (name, option) in [("named.json", "-c"), ("put.json", "--output")] {
+        let run = stage.run(&[&init[..], &[option, name]].concat()).ok();
+        let next = format!("svcauth -c {name} token smd");
+        assert!(run.stderr.contains(&next), "{run:?}");
+        stage.run(&["-c", name, "token"]).ok();
+    }
+    let run = stage
+        .run_with(("SVCAUTH_CONFIG", "variable.json"), &init)
+        .ok();
+    assert!(run.stderr.contains("  svcauth token smd"), "{run:?}");
+    stage.run(&["-c", "variable.json", "token"]).ok();
     let named = stage.directory.join("svcauth.json");
     std::fs::rename(&named, stage.directory.join("other.json")).unwrap();
     assert_eq!(stage.run(&["token"]).code, 2);

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct Common {
     /// The configuration; else the one SVCAUTH_CONFIG names, else ./svcauth.json
     #[arg(short, long, value_name = "FILE", global = true)]
@@ -140,9 +140,9 @@ pub(crate) struct InitOptions {
     /// The file that keeps the registration [default: svcauth.state.json beside the configuration]
     #[arg(long, value_name = "FILE", requires = "register")]
     pub(crate) store: Option<String>,
-    /// The file to write
-    #[arg(long, value_name = "FILE", default_value = "svcauth.json")]
-    pub(crate) output: PathBuf,
+    /// The file to write [default: the one that --config or SVCAUTH_CONFIG names, else svcauth.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     /// Write over a file that exists
     #[arg(long)]
     pub(crate) force: bool,

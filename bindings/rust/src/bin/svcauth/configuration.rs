@@ -5,7 +5,7 @@ use std::{
     env,
     fs::File,
     io::{ErrorKind, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 use svcauth::{Code, Config, core::SecretBytes};
 
@@ -24,6 +24,14 @@ pub(crate) fn path(common: &Common) -> PathBuf {
                 .map(PathBuf::from)
         })
         .unwrap_or_else(|| PathBuf::from(DEFAULT))
+}
+
+/// What a command line says so that `path` is read: nothing where it is read anyway.
+pub(crate) fn option(path: &Path) -> String {
+    if path == self::path(&Common::default()) {
+        return String::new();
+    }
+    format!(" -c {}", path.display())
 }
 
 /// Reads it.

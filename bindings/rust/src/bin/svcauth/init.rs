@@ -1,6 +1,12 @@
 //! `svcauth init`: a configuration to start with, from a few options or answers.
 
-use crate::{arguments::InitOptions, failure::Failure, output::Output, session::shown};
+use crate::{
+    arguments::{Common, InitOptions},
+    configuration,
+    failure::Failure,
+    output::Output,
+    session::shown,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::{
@@ -33,17 +39,21 @@ struct Questions {
     asks: bool,
 }
 
-pub(crate) fn run(options: &InitOptions, output: &Output) -> Result<u8, Failure> {
+pub(crate) fn run(options: &InitOptions, common: &Common, output: &Output) -> Result<u8, Failure> {
+    let path = match &options.output {
+        Some(path) => path.clone(),
+        None => configuration::path(common),
+    };
     let questions = Questions {
         asks: io::stdin().is_terminal() && io::stderr().is_terminal() && !output.is_json(),
     };
-    let document = document(options, &questions)?;
+    let document = document(options, &path, &questions)?;
     let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
     // What is written can be read: a wrong answer is told now.
     Config::from_json(text.as_bytes())?;
-    write(&options.output, &text, options.force)?;
-    let file = shown(&options.output);
-    let next = next_steps(&document);
+    write(&path, &text, options.force)?;
+    let file = shown(&path);
+    let next = next_steps(&document, configuration::option(&path));
     if output.is_json() {
         output.document(&Document {
             file: &file,
@@ -59,7 +69,7 @@ pub(crate) fn run(options: &InitOptions, output: &Output) -> Result<u8, Failure>
     Ok(0)
 }
 
-fn document(options: &InitOptions, questions: &Questions) -> Result<Start, Failure> {
+fn document(options: &InitOptions, path: &Path, questions: &Questions) -> Result<Start, Failure> {
     let issuer = questions.given(
         &options.issuer,
         "--issuer",
@@ -106,8 +116,7 @@ fn document(options: &InitOptions, questions: &Questions) -> Result<Start, Failu
         metadata["audience"] = json!(options.audience);
     }
     let store = options.store.clone();
-    let store =
-        store.unwrap_or_else(|| shown(&options.output.with_file_name("svcauth.state.json")));
+    let store = store.unwrap_or_else(|| shown(&path.with_file_name("svcauth.state.json")));
     let store = anywhere(&store);
     Ok(Start {
         issuer,
@@ -214,7 +223,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     })
 }
 
-fn next_steps(document: &Start) -> Vec<String> {
+fn next_steps(document: &Start, option: String) -> Vec<String> {
     let mut steps = Vec::new();
     let secret = &document.client["credentials"][0]["client_secret"];
     if let Some(file) = secret["file"]
@@ -229,10 +238,13 @@ fn next_steps(document: &Start) -> Vec<String> {
         steps.push(format!("set {variable} to the client secret"));
     }
     if document.client["registration"].is_object() {
-        steps.push("svcauth register".to_owned());
+        steps.push(format!("svcauth{option} register"));
     }
-    steps.push("svcauth check".to_owned());
+    steps.push(format!("svcauth{option} check"));
     let name = document.targets.keys().next().cloned();
-    steps.push(format!("svcauth token {}", name.unwrap_or_default()));
+    steps.push(format!(
+        "svcauth{option} token {}",
+        name.unwrap_or_default()
+    ));
     steps
 }

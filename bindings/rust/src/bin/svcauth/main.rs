@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, output: &Output) -> Result<u8, Failure> {
     match &arguments.command {
-        Command::Init(options) => init::run(options, output),
+        Command::Init(options) => init::run(options, &arguments.common, output),
         Command::Config(options) => document::run(options, output),
         Command::Check(options) => check::run(options, &arguments.common, output),
         Command::Register(options) => register::run(options, &arguments.common, output),
