@@ -53,6 +53,10 @@ impl log::Log for Lines {
         true
     }
     fn log(&self, record: &log::Record<'_>) {
+        // The bytes on the wire, as README says.
+        if record.target().starts_with("ureq_proto") {
+            return;
+        }
         see(format!(
             "{} {} {}",
             record.level(),
