@@ -473,9 +473,9 @@ def _close_all() -> None:
             pass
     # None begins any more, and those under way are short, but for the program's own function for secrets.
     began = monotonic()
-    while monotonic() - began < 1 and (
-        _events.under_way or (monotonic() - began < 0.05 and any(map(_threads, handles)))
-    ):
+    while (waited := monotonic() - began) < 1:
+        if not _events.under_way and (waited > 0.05 or not any(map(_threads, handles))):
+            break
         sleep(0.001)
 
 

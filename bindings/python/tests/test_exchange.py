@@ -86,7 +86,7 @@ def test_tokens_of_other_grants(lab: Lab) -> None:
     bare = by_requests(exchange.token(lab.urls["opaal"] + "/token", grant=exchange.Bare()))
     assert bare.access_token
     boot = lab.post("/lab/bootstrap-token", {"subject": "bss", "audience": "smd", "scopes": ["read"]})
-    grant = exchange.TokenExchange(boot["bootstrap_token"])
+    grant = exchange.TokenExchange(boot["bootstrap_token"], "urn:openchami:params:oauth:token-type:bootstrap-token")
     endpoint = lab.urls["tokensmith"] + "/oauth/token"
     first = by_requests(exchange.token(endpoint, auth="none", grant=grant))
     assert first.refresh_token and first.issued_token_type
