@@ -6,8 +6,6 @@ requests.get("https://smd.example/hsm/v2/State/Components", auth=client.auth())
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ._client import Client
 from ._errors import (
     ArgumentError,
@@ -28,7 +26,10 @@ from ._errors import (
 from ._lease import Lease
 from ._secret import Token
 
+TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import asgi, exchange, wsgi
     from ._aio import AsyncClient
     from ._aio_auth import AsyncAuth

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _check, _errors, _events, _native
 from ._lease import Lease, take
@@ -13,11 +12,12 @@ from ._routes import LEASE, Route, Routes, event
 from ._secret import Token, takes_secrets
 from ._user import NOBODY, current
 
+TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
-    from typing import TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     import requests
     from httpx import AsyncClient as HttpxAsyncClient

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock
-from typing import TYPE_CHECKING, Any
 
 from . import _native
 
+TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 INFO, WARNING, ERROR = 20, 30, 40
 _LEVELS = {_native.EVENT_LEVEL_INFO: INFO, _native.EVENT_LEVEL_WARN: WARNING, _native.EVENT_LEVEL_ERROR: ERROR}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _native
 from ._secret import Token
 
+TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     import datetime
+    from typing import Any, NoReturn
 
 
 class Authorization(Token):

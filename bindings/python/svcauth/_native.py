@@ -10,12 +10,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from . import _errors
 
+TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
 ABI_VERSION = 0
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any
 
 from . import _check, _native
 from ._lease import Authorization
 from ._secret import Token, takes_secrets
+
+TYPE_CHECKING = False  # typing's costs an import
+if TYPE_CHECKING:
+    from typing import Any
 
 # What the library answers may change when it has read the issuer's metadata.
 _KEPT = 1.0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-
 from . import _errors
 
+TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NoReturn, TypeVar
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
