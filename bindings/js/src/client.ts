@@ -95,7 +95,6 @@ export class ClientOn {
   readonly #cells = new Map<string, Cell>();
   readonly #ofUsers = new Map<string, Cell>();
   readonly #byNumber: Cell[] = [];
-  readonly #end = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
   #engine: Engine;
   #ready: TaskOutput[] = [];
@@ -117,7 +116,7 @@ export class ClientOn {
     const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     refuseWhatFetchCannot(this.#engine.settings, options);
     const store = settings.store && host.store?.(settings.store.file, settings.timeouts.store_ms);
-    this.#tasks = new Tasks(host, fetch, options.secrets, store ?? undefined, this.#end.signal);
+    this.#tasks = new Tasks(host, fetch, options.secrets, store ?? undefined);
     this.#calls = new CallSender(this.#core(), host, fetch);
     this.#waitMs = settings.timeouts.wait_ms;
     this.#saveMs = settings.timeouts.store_ms;
@@ -269,11 +268,11 @@ export class ClientOn {
       }
       this.#calls.forget();
       if (this.#tasks.store !== undefined) {
-        const giveUp = this.#host.after(this.#saveMs, () => this.#end.abort());
+        const giveUp = this.#host.after(this.#saveMs, () => this.#tasks.giveUp());
         await this.#settled();
         giveUp();
       }
-      this.#end.abort();
+      this.#tasks.giveUp();
     }
     await this.#settled();
     this.#making.document = "";

@@ -4,7 +4,44 @@ import type { Host } from "./host.js";
 export type Answer = { status: number; fields: string; body: Uint8Array } | { failure: Failure; detail: string };
 
 /** The fields that the core reads. */
-const FIELDS = ["content-type", "www-authenticate", "retry-after", "date", "location"];
+const FIELDS = new Set(["content-type", "www-authenticate", "retry-after", "date", "location"]);
+
+/**
+ * What ends requests. One whose request came to its end serves the next: to make one costs as much as to read an
+ * answer. Not for ever, since fetch may leave listeners behind.
+ */
+interface Stopper {
+  readonly controller: AbortController;
+  uses: number;
+}
+
+const MOST_USES = 100;
+let idle: Stopper | undefined;
+
+/** Requests under way, to be given up together. */
+export class UnderWay {
+  readonly #all = new Set<Stopper>();
+
+  begin(): Stopper {
+    const stopper = idle ?? { controller: new AbortController(), uses: 0 };
+    idle = undefined;
+    this.#all.add(stopper);
+    return stopper;
+  }
+
+  end(stopper: Stopper): void {
+    this.#all.delete(stopper);
+    if (!stopper.controller.signal.aborted && ++stopper.uses < MOST_USES) {
+      idle = stopper;
+    }
+  }
+
+  giveUp(): void {
+    for (const { controller } of this.#all) {
+      controller.abort();
+    }
+  }
+}
 
 /** Sends a request of the core's as it is. No redirect is followed, and the answer has an end in time and size. */
 export async function send(
@@ -13,12 +50,11 @@ export async function send(
   maxBytes: number,
   fetch: typeof globalThis.fetch,
   host: Host,
-  ended: AbortSignal,
+  underWay: UnderWay,
 ): Promise<Answer> {
-  const giveUp = new AbortController();
-  const end = (): void => giveUp.abort();
-  const stop = host.after(timeoutMs, end);
-  ended.addEventListener("abort", end);
+  const stopper = underWay.begin();
+  const { controller } = stopper;
+  const stop = host.after(timeoutMs, () => controller.abort());
   try {
     const response = await fetch(request.url, {
       method: request.method,
@@ -27,30 +63,29 @@ export async function send(
       redirect: "manual",
       credentials: "omit",
       cache: "no-store",
-      signal: giveUp.signal,
-    } as RequestInit);
+      signal: controller.signal,
+    });
     const body = await read(response, maxBytes);
     if (body === undefined) {
-      giveUp.abort();
+      controller.abort();
       return { failure: "too_large", detail: "" };
     }
     let fields = "";
-    for (const name of FIELDS) {
-      const value = response.headers.get(name);
-      if (value !== null) {
+    for (const [name, value] of response.headers) {
+      if (FIELDS.has(name)) {
         fields += `${name}:${value}\n`;
       }
     }
     // A browser hides where a redirect leads, and its status.
     return { status: response.type === "opaqueredirect" ? 302 : response.status, fields, body };
   } catch (error) {
-    if (giveUp.signal.aborted) {
+    if (controller.signal.aborted) {
       return { failure: "timeout", detail: "" };
     }
     return { failure: host.failure?.(error) ?? "broken", detail: reason(error) };
   } finally {
     stop();
-    ended.removeEventListener("abort", end);
+    underWay.end(stopper);
   }
 }
 
@@ -60,7 +95,7 @@ async function read(response: Response, most: number): Promise<Uint8Array | unde
     return new Uint8Array(0);
   }
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  let body = new Uint8Array(0);
+  let body: Uint8Array = new Uint8Array(0);
   for (;;) {
     const { done, value } = await reader.read();
     if (done) {
@@ -69,11 +104,11 @@ async function read(response: Response, most: number): Promise<Uint8Array | unde
     if (body.length + value.length > most) {
       return undefined;
     }
-    body = body.length === 0 ? value as Uint8Array<ArrayBuffer> : joined(body, value);
+    body = body.length === 0 ? value : joined(body, value);
   }
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   const both = new Uint8Array(first.length + second.length);
   both.set(first);
   both.set(second, first.length);

@@ -1,6 +1,6 @@
 import type { Engine, Now, TaskOutput, Turn } from "./engine.js";
 import type { Host, Store } from "./host.js";
-import { send } from "./send.js";
+import { send, UnderWay } from "./send.js";
 import type { Options } from "./types.js";
 
 /** How a task is answered. */
@@ -13,7 +13,9 @@ export class Tasks {
   readonly #host: Host;
   readonly #fetch: typeof globalThis.fetch;
   readonly #secrets: Options["secrets"];
-  readonly #ended: AbortSignal;
+  readonly #sends = new UnderWay();
+  /** Ends the program's own functions. */
+  readonly #ended = new AbortController();
   /** The names that the program's function for secrets is busy with. */
   readonly #busy = new Set<string>();
   readonly store: Store | undefined;
@@ -23,13 +25,17 @@ export class Tasks {
     fetch: typeof globalThis.fetch,
     secrets: Options["secrets"],
     store: Store | undefined,
-    ended: AbortSignal,
   ) {
     this.#host = host;
     this.#fetch = fetch;
     this.#secrets = secrets;
-    this.#ended = ended;
     this.store = store;
+  }
+
+  /** Gives up what is under way. */
+  giveUp(): void {
+    this.#sends.giveUp();
+    this.#ended.abort();
   }
 
   /** Does what takes no time; undefined for the rest. */
@@ -52,7 +58,7 @@ export class Tasks {
   async perform(task: TaskOutput, timeLeft: number): Promise<Completion> {
     if (task.send !== undefined) {
       const { send: request, timeout_ms: timeout = 0, max_bytes: most = 0 } = task;
-      const answer = await send(request, timeout, most, this.#fetch, this.#host, this.#ended);
+      const answer = await send(request, timeout, most, this.#fetch, this.#host, this.#sends);
       return "failure" in answer
         ? (engine, now) => engine.completeFailed(task.task, answer.failure, answer.detail, now)
         : (engine, now) => engine.completeResponse(task.task, answer.status, answer.fields, answer.body, now);
@@ -79,7 +85,7 @@ export class Tasks {
     const giveUp = new AbortController();
     const end = (): void => giveUp.abort();
     const stop = this.#host.after(timeLeft, end);
-    this.#ended.addEventListener("abort", end);
+    this.#ended.signal.addEventListener("abort", end);
     this.#busy.add(name);
     try {
       return bytes(task, await this.#secrets(name, giveUp.signal));
@@ -88,7 +94,7 @@ export class Tasks {
     } finally {
       this.#busy.delete(name);
       stop();
-      this.#ended.removeEventListener("abort", end);
+      this.#ended.signal.removeEventListener("abort", end);
     }
   }
 

@@ -36,6 +36,11 @@ impl Out {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> &mut Out {
+        // Tokens, URLs and forms stand in JSON as they are.
+        let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+        if text.as_bytes().iter().all(plain) {
+            return self.raw("\"").raw(text).raw("\"");
+        }
         let json = Secret::new(to_json(&text));
         self.raw(json.expose())
     }

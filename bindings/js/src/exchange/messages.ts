@@ -1,7 +1,7 @@
 import { Messages, type ToldFailure, type ToldRequest } from "../engine.js";
 import { SvcauthError } from "../errors.js";
 import type { Host } from "../host.js";
-import { send } from "../send.js";
+import { send, UnderWay } from "../send.js";
 
 const TIMEOUT_MS = 30_000;
 const MOST_BYTES = 1 << 20;
@@ -185,6 +185,7 @@ export function exchanges(host: Host): Exchanges {
     return loading;
   };
   const exchange = async <T>(name: string, parameters: object, sending: Sending = {}): Promise<T> => {
+    sending.signal?.throwIfAborted();
     const messages = loaded ?? (await load());
     const made = messages.make(name, JSON.stringify(parameters));
     if ("error" in made) {
@@ -195,14 +196,18 @@ export function exchanges(host: Host): Exchanges {
   const parsed = async <T>(
     messages: Messages,
     { message, request }: { message: number; request: ToldRequest },
-    { fetch = globalThis.fetch, signal = new AbortController().signal, timeout = TIMEOUT_MS }: Sending,
+    { fetch = globalThis.fetch, signal, timeout = TIMEOUT_MS }: Sending,
   ): Promise<T> => {
-    const answer = await send(request, timeout, MOST_BYTES, fetch, host, signal);
+    const underWay = new UnderWay();
+    const giveUp = (): void => underWay.giveUp();
+    signal?.addEventListener("abort", giveUp);
+    const answer = await send(request, timeout, MOST_BYTES, fetch, host, underWay);
+    signal?.removeEventListener("abort", giveUp);
     const told: { answer: T } | ToldFailure =
       "failure" in answer
         ? messages.failed(message, answer.failure, answer.detail)
         : messages.answer<T>(message, answer.status, answer.fields, answer.body);
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
     if ("error" in told) {
       throw new SvcauthError(told.error);
     }
