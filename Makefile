@@ -7,6 +7,7 @@ SHELL := bash
 .PHONY: go-engine go-module go-test go-bench
 .PHONY: envoy-test envoy-soak envoy-image envoy-bench
 .PHONY: wheel sdist sdist-test python-test
+.PHONY: js js-test
 
 CARGO ?= cargo
 GO ?= go
@@ -124,6 +125,12 @@ envoy-bench: c-tools tools ## what is promised about the filter, against Envoy's
 	    echo "the benchmark needs wrk (Debian's package wrk)" >&2; exit 1; \
 	fi
 	$(CARGO) bench --locked --profile dev --package svcauth-envoy
+
+js: tools ## the npm package as it is published, in target/js/package
+	@bindings/js/build
+
+js-test: tools ## the tests of the npm package in Node
+	@bindings/js/test/run
 
 # What is missing is named; `tools` adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

@@ -24,7 +24,8 @@ const isObject = (value) => typeof value === "object" && value !== null && !Arra
 const read = (name) => JSON.parse(readFileSync(path.join(folder, name), "utf8"));
 
 const base = read("base.json");
-const names = readdirSync(folder).filter((name) => name.endsWith(".json") && name !== "base.json");
+const only = new RegExp(process.env.SVCAUTH_SCENARIOS ?? "");
+const names = readdirSync(folder).filter((name) => name.endsWith(".json") && name !== "base.json" && only.test(name));
 let cases = 0;
 for (const name of names) {
   const file = read(name);

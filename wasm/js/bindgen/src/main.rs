@@ -1,26 +1,57 @@
-//! `svcauth-js-bindgen MODULE.wasm FOLDER NAME`: what the command wasm-bindgen does, with a version that a lock file
-//! pins.
+//! What bindings/js/build does with modules:
+//!
+//! - `bind MODULE FOLDER NAME`: what the command wasm-bindgen does, with a version that a lock file pins;
+//! - `count MODULE OUT`: calls the import `reached.at` with a number at each point that code can come to;
+//! - `keep MODULE NUMBERS OUT`: leaves out what is behind the points that were never come to, according to a file with
+//!   the others' numbers. A trap stands there instead.
 
-use std::{env, process::ExitCode};
+mod points;
+
+use std::{env, error::Error, fs, process::ExitCode};
+use walrus::Module;
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [module, folder, name] = arguments.as_slice() else {
-        eprintln!("usage: svcauth-js-bindgen MODULE.wasm FOLDER NAME");
-        return ExitCode::FAILURE;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match *arguments.as_slice() {
+        ["bind", module, folder, name] => bind(module, folder, name),
+        ["count", module, out] => count(module, out),
+        ["keep", module, numbers, out] => keep(module, numbers, out),
+        _ => Err("bind MODULE FOLDER NAME, count MODULE OUT, or keep MODULE NUMBERS OUT".into()),
     };
-    let made = Bindgen::new()
-        .input_path(module)
-        .out_name(name)
-        .web(true)
-        .map(|bindgen| bindgen.typescript(true).remove_name_section(true))
-        .and_then(|bindgen| bindgen.generate(folder));
-    match made {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{module}: {error:#}");
+            eprintln!("svcauth-js-bindgen: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn bind(module: &str, folder: &str, name: &str) -> Result<(), Box<dyn Error>> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).out_name(name).web(true)?;
+    bindgen.typescript(true).remove_name_section(true);
+    Ok(bindgen.generate(folder)?)
+}
+
+fn count(module: &str, out: &str) -> Result<(), Box<dyn Error>> {
+    let mut module = Module::from_file(module)?;
+    points::count(&mut module);
+    Ok(module.emit_wasm_file(out)?)
+}
+
+fn keep(module: &str, numbers: &str, out: &str) -> Result<(), Box<dyn Error>> {
+    let mut module = Module::from_file(module)?;
+    let mut reached = Vec::new();
+    for number in fs::read_to_string(numbers)?.split_whitespace() {
+        let number: usize = number.parse()?;
+        if reached.len() <= number {
+            reached.resize(number + 1, false);
+        }
+        reached[number] = true;
+    }
+    points::keep(&mut module, |number| reached.get(number) == Some(&true));
+    Ok(module.emit_wasm_file(out)?)
 }
