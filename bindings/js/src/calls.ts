@@ -9,11 +9,11 @@ type Signal = AbortSignal | null | undefined;
 
 /** What calls need of the client. */
 export interface Core {
-  decide(call: Call): Decision;
-  answered(call: Call, status: number, challenge: string, replayable: boolean): Deed;
+  decide(call: Call): Promise<Decision>;
+  answered(call: Call, status: number, challenge: string, replayable: boolean): Promise<Deed>;
   cell(target: number, subject: string | undefined): Cell;
   lease(cell: Cell, call: Call, signal: Signal): Promise<HeldLease>;
-  report(call: Call, lease: HeldLease): void;
+  report(call: Call, lease: HeldLease): Promise<void>;
   reject(cell: Cell, call: Call, lease: HeldLease, signal: Signal): Promise<HeldLease | undefined>;
   tell(event: EventOutput): void;
   listening(): boolean;
@@ -67,7 +67,7 @@ export class CallSender {
     const request = input instanceof Request ? input : undefined;
     const headers = new Headers(given?.headers ?? request?.headers);
     const call = this.#call(request?.url ?? String(input), headers.has("authorization"), given);
-    const route = this.#route(call);
+    const route = this.#known(call) ?? (await this.#route(call));
     if (carriesNothing(route) || (only !== undefined && route.target !== only)) {
       return this.#once(input, given ?? {}, route, undefined, false);
     }
@@ -78,7 +78,7 @@ export class CallSender {
 
   async authorization(url: string, options: (WaitOptions & UserOptions) | undefined): Promise<string | undefined> {
     const call = this.#call(url, false, options);
-    const { authorization, cell } = this.#route(call);
+    const { authorization, cell } = this.#known(call) ?? (await this.#route(call));
     if (cell === undefined) {
       return authorization;
     }
@@ -91,7 +91,7 @@ export class CallSender {
     answer: ({ challenge?: string | null; replayable?: boolean } & WaitOptions & UserOptions) | undefined,
   ): Promise<string | undefined> {
     const call = this.#call(url, false, answer);
-    const { cell } = this.#route(call);
+    const { cell } = this.#known(call) ?? (await this.#route(call));
     const lease = cell?.lease;
     if (cell === undefined || lease === undefined) {
       return undefined;
@@ -114,36 +114,31 @@ export class CallSender {
     };
   }
 
-  #route(call: Call): Route {
-    // Neither query nor fragment matters.
-    const end = call.url.search(/[?#]/);
-    const place = end < 0 ? call.url : call.url.slice(0, end);
-    const isOfUser = call.userToken !== undefined || call.redirectedFrom !== undefined;
-    const key = `${call.hasAuthorization ? 1 : 0}${call.userRequired ? 1 : 0}${place}`;
-    const known = isOfUser ? undefined : this.#routes.get(key);
-    if (known !== undefined) {
-      return known;
-    }
-    const route = this.#decide({ ...call, url: connected(call.url) });
-    if (!isOfUser) {
-      if (this.#routes.size >= MOST_ROUTES) {
-        this.#routes.clear();
-      }
-      this.#routes.set(key, route);
-    }
-    return route;
+  /** What the core said about calls like this one. */
+  #known(call: Call): Route | undefined {
+    return isAsAnyOther(call) ? this.#routes.get(placeOf(call)) : undefined;
   }
 
-  #decide(call: Call): Route {
-    const { refused, carries, target, subject, authorization, event } = this.#core.decide(call);
+  async #route(call: Call): Promise<Route> {
+    const { refused, carries, target, subject, authorization, event } = await this.#core.decide({
+      ...call,
+      url: connected(call.url),
+    });
     if (refused !== undefined) {
       if (refused.code === "user_token_missing") {
-        this.#core.tell({ level: "error", event: { event: refused.code, target: refused.member } as CallEvent & object });
+        this.#core.tell({ level: "error", event: { event: refused.code, target: refused.member } as EventOutput["event"] });
       }
       throw new SvcauthError(refused);
     }
     const cell = carries === "lease" && target !== undefined ? this.#core.cell(target, subject) : undefined;
-    return { target, authorization, cell, event };
+    const route: Route = { target, authorization, cell, event };
+    if (isAsAnyOther(call)) {
+      if (this.#routes.size >= MOST_ROUTES) {
+        this.#routes.clear();
+      }
+      this.#routes.set(placeOf(call), route);
+    }
+    return route;
   }
 
   async #follow(hop: Hop, mode: RequestRedirect): Promise<Response> {
@@ -165,12 +160,12 @@ export class CallSender {
         throw new TypeError(mode === "error" ? "unexpected redirect" : "redirected too often");
       }
       await response.body?.cancel();
-      hop = this.#next(hop, response.status, new URL(location, connected(hop.call.url)).href, first);
+      hop = await this.#next(hop, response.status, new URL(location, connected(hop.call.url)).href, first);
     }
   }
 
   /** The request that a redirect asks for, as fetch makes it. */
-  #next({ input, init, call }: Hop, status: number, url: string, first: string): Hop {
+  async #next({ input, init, call }: Hop, status: number, url: string, first: string): Promise<Hop> {
     const request = input instanceof Request ? input : undefined;
     const method = (init.method ?? request?.method ?? "GET").toUpperCase();
     const headers = new Headers(init.headers ?? request?.headers);
@@ -195,7 +190,7 @@ export class CallSender {
       throw new TypeError("the call was redirected, and its body cannot be sent again");
     }
     const redirected: Call = { ...call, url, redirectedFrom: first };
-    return { input: url, init: next, call: redirected, route: this.#route(redirected) };
+    return { input: url, init: next, call: redirected, route: await this.#route(redirected) };
   }
 
   /** One request with its token, and once more where that was refused. */
@@ -243,11 +238,11 @@ export class CallSender {
     signal: Signal,
   ): Promise<HeldLease | undefined> {
     const call = { ...made, url: connected(made.url) };
-    switch (this.#core.answered(call, 401, challenge, replayable)) {
+    switch (await this.#core.answered(call, 401, challenge, replayable)) {
       case "retry":
         return this.#core.reject(cell, call, lease, signal);
       case "report":
-        this.#core.report(call, lease);
+        await this.#core.report(call, lease);
         return undefined;
       default:
         return undefined;
@@ -277,6 +272,17 @@ export class CallSender {
       }
     }
   }
+}
+
+/** Whether what the core says about a call depends on nothing but its place and its flags. */
+function isAsAnyOther(call: Call): boolean {
+  return call.userToken === undefined && call.redirectedFrom === undefined;
+}
+
+/** Neither query nor fragment matters. */
+function placeOf({ url, hasAuthorization, userRequired }: Call): string {
+  const end = url.search(/[?#]/);
+  return `${hasAuthorization ? 1 : 0}${userRequired ? 1 : 0}${end < 0 ? url : url.slice(0, end)}`;
 }
 
 function carriesNothing(route: Route): boolean {

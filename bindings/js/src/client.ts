@@ -18,7 +18,7 @@ import { closed, SvcauthError, type Told } from "./errors.js";
 import { Events } from "./events.js";
 import type { Host } from "./host.js";
 import { HeldLease } from "./lease.js";
-import { Tasks } from "./tasks.js";
+import { Tasks, type Completion } from "./tasks.js";
 import type { Config, Fetch, Health, Lease, Options, Stats, UserOptions, WaitOptions } from "./types.js";
 
 /** The place of one token. */
@@ -66,18 +66,32 @@ interface News {
   error?: Error;
 }
 
+/** What an engine is made with. */
 interface Making {
   module: WebAssembly.Module;
+  /** Whether that is the whole module. */
+  isWhole: boolean;
   document: string;
   capabilities: number;
   seed: number;
 }
+
+/** A client under construction. */
+export interface Made {
+  making: Making;
+  engine: Engine;
+}
+
+/** The whole module is on its way: ask again when it is there. */
+class Loading extends Error {}
 
 const NEVER = Infinity;
 /** How often a request of a Cloudflare-like worker looks whether another one got the token. */
 const LOOK_AGAIN_MS = 20;
 /** What panics more often than this is not asked for ever. */
 const PANICS_APART_MS = 10_000;
+/** How long an answer may be old that the whole module takes, where the other one could not. */
+const ANSWER_KEPT_MS = 10_000;
 
 /** One identity, the targets that it calls, and their tokens. */
 export class ClientOn {
@@ -97,6 +111,9 @@ export class ClientOn {
   readonly #byNumber: Cell[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #engine: Engine;
+  #loading: Promise<void> | undefined;
+  /** The answer that the engine could not take, for the one that takes its place and asks the same. */
+  #kept: { request: string; completion: Completion; at: number } | undefined;
   #ready: TaskOutput[] = [];
   #happened: EventOutput[] = [];
   #wakeAt = NEVER;
@@ -107,11 +124,11 @@ export class ClientOn {
   #waited = 0;
 
   /** @internal */
-  protected constructor(host: Host, making: Making, options: Options) {
+  protected constructor(host: Host, { making, engine }: Made, options: Options) {
     this.#host = host;
     this.#making = making;
+    this.#engine = engine;
     this.events = new Events(() => this.#engine.listen("info"));
-    this.#engine = this.#make();
     const { settings } = this.#engine;
     const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     refuseWhatFetchCannot(this.#engine.settings, options);
@@ -129,14 +146,33 @@ export class ClientOn {
   }
 
   /** @internal */
-  protected static async making(host: Host, config: Config | string | URL, options: Options): Promise<Making> {
+  protected static async making(host: Host, config: Config | string | URL, options: Options): Promise<Made> {
     const place = typeof config === "string" || config instanceof URL;
     const [module, document] = await Promise.all([
       options.wasm === undefined ? host.module("svcauth") : compiled(options.wasm),
       place ? host.read(config) : JSON.stringify(config),
     ]);
-    const capabilities = host.capabilities | (options.secrets === undefined ? 0 : 4);
-    return { module, document, capabilities, seed: options.seed ?? Math.random() };
+    const making: Making = {
+      module,
+      isWhole: options.wasm !== undefined,
+      document,
+      capabilities: host.capabilities | (options.secrets === undefined ? 0 : 4),
+      seed: options.seed ?? Math.random(),
+    };
+    try {
+      const engine = engineOf(making);
+      // What can be used once, and the store that it is kept in, are not everyday life.
+      if (making.isWhole || !engine.settings.needs_durable_store) {
+        return { making, engine };
+      }
+    } catch (error) {
+      if (making.isWhole || !(error instanceof Panicked)) {
+        throw error;
+      }
+    }
+    making.module = await host.module("whole");
+    making.isWhole = true;
+    return { making, engine: engineOf(making) };
   }
 
   /** The lease of a target, if one is at hand that may be used now. Nothing is asked for, and nobody waits. */
@@ -216,11 +252,11 @@ export class ClientOn {
 
   /** How the targets are doing, in the order of their names; nothing after `close`. */
   health(): Health[] {
-    return this.#closed ? [] : this.targets.map((target, number) => this.#health(target, number));
+    return this.#closed || this.#loading ? [] : this.targets.map((target, number) => this.#health(target, number));
   }
 
   #health(target: string, number: number): Health {
-    const told = this.#engine.health(number);
+    const told = this.#withEngine((engine) => engine.health(number));
     const retryAt = told.retry_at_ms === null ? undefined : dateOf(told.retry_at_ms);
     return {
       target,
@@ -291,14 +327,14 @@ export class ClientOn {
   /** What calls need of the client. */
   #core() {
     return {
-      decide: (call: Call) => this.#withEngine((engine) => engine.decide(call)),
+      decide: (call: Call) => this.#asking(() => this.#withEngine((engine) => engine.decide(call))),
       answered: (call: Call, status: number, challenge: string, replayable: boolean) =>
-        this.#withEngine((engine) => engine.answered(call, status, challenge, replayable)),
+        this.#asking(() => this.#withEngine((engine) => engine.answered(call, status, challenge, replayable))),
       cell: (target: number, subject: string | undefined) => this.#cell(target, subject),
       lease: (cell: Cell, call: Call, signal: AbortSignal | null | undefined) =>
         this.#leaseOf(cell, cell.subject === undefined ? undefined : call, signal),
-      report: (call: Call, lease: HeldLease) => {
-        this.#turn((engine, now) => engine.reject(call, lease.id, false, now));
+      report: async (call: Call, lease: HeldLease) => {
+        await this.#asking(() => this.#turn((engine, now) => engine.reject(call, lease.id, false, now)));
         this.#start();
       },
       reject: (cell: Cell, call: Call, lease: HeldLease, signal: AbortSignal | null | undefined) =>
@@ -343,20 +379,23 @@ export class ClientOn {
     this.#asked++;
     const deadline = performance.now() + this.#waitMs;
     for (let first = true; ; first = false) {
-      const { result } = this.#turn<Asked>((engine, now) =>
-        call === undefined ? engine.token(cell.target, now) : engine.tokenFor(call, now),
-      );
+      const { result, heard } = await this.#asking(() => {
+        const { result } = this.#turn<Asked>((engine, now) =>
+          call === undefined ? engine.token(cell.target, now) : engine.tokenFor(call, now),
+        );
+        return { result, heard: result === null ? cell.news() : undefined };
+      });
       if (result !== null) {
         this.#start();
         if ("ready" in result) {
           return new HeldLease(result.ready);
         }
-        throw this.#error(result.failed);
+        throw errorOf(result.failed);
       }
       if (first) {
         this.#waited++;
       }
-      const news = await this.#news(cell, signal, deadline);
+      const news = await this.#news(cell, heard, signal, deadline);
       if (news === undefined) {
         throw this.#late(cell);
       }
@@ -378,8 +417,11 @@ export class ClientOn {
   ): Promise<HeldLease | undefined> {
     const deadline = performance.now() + this.#waitMs;
     for (let last = false; ; ) {
-      const { result } = this.#turn<Rejection>((engine, now) => engine.reject(call, lease.id, true, now));
-      if (result === "deliver" || result === "wait" && last) {
+      const { result, heard } = await this.#asking(() => {
+        const { result } = this.#turn<Rejection>((engine, now) => engine.reject(call, lease.id, true, now));
+        return { result, heard: result === "wait" ? cell.news() : undefined };
+      });
+      if (result === "deliver" || (result === "wait" && last)) {
         this.#start();
         return undefined;
       }
@@ -388,17 +430,21 @@ export class ClientOn {
         return new HeldLease(result.retry);
       }
       this.#waited++;
-      last = (await this.#news(cell, signal, deadline)) === undefined;
+      last = (await this.#news(cell, heard, signal, deadline)) === undefined;
     }
   }
 
   /** Waits for news of a token; undefined when the time is up. Throws what the signal says. */
-  async #news(cell: Cell, signal: AbortSignal | null | undefined, deadline: number): Promise<News | undefined> {
+  async #news(
+    cell: Cell,
+    heard: Promise<News> | undefined,
+    signal: AbortSignal | null | undefined,
+    deadline: number,
+  ): Promise<News | undefined> {
     const left = Math.max(0, deadline - performance.now());
-    if (this.#host.isolated) {
+    if (this.#host.isolated || heard === undefined) {
       return this.#newsOfOwn(cell, signal, left);
     }
-    const heard = cell.news();
     this.#start();
     return raced(heard, left, signal);
   }
@@ -439,27 +485,27 @@ export class ClientOn {
     );
   }
 
-  #error({ error, retry_at_ms }: ToldFailure): SvcauthError {
-    return new SvcauthError(error, retry_at_ms === undefined ? undefined : dateOf(retry_at_ms));
-  }
-
-  #make(): Engine {
-    const { module, document, capabilities, seed } = this.#making;
-    try {
-      const engine = new Engine(module, document, capabilities, seed, nowOf());
-      if (this.events.listening) {
-        engine.listen("info");
+  /** Asks the core, once more where the whole module had to be got first. */
+  async #asking<T>(work: () => T): Promise<T> {
+    for (;;) {
+      try {
+        return work();
+      } catch (error) {
+        if (!(error instanceof Loading)) {
+          throw error;
+        }
+        await this.#loading;
       }
-      return engine;
-    } catch (error) {
-      throw isFailure(error) ? this.#error(error) : error;
     }
   }
 
-  /** Something that the core is asked outside of a turn. */
+  /** Something that the core is asked. */
   #withEngine<T>(work: (engine: Engine) => T): T {
     if (this.#closed) {
       throw closed();
+    }
+    if (this.#loading !== undefined) {
+      throw new Loading();
     }
     const engine = this.#engine;
     try {
@@ -469,7 +515,7 @@ export class ClientOn {
         throw error;
       }
       this.#replace(engine, error);
-      return work(this.#engine);
+      return this.#withEngine(work);
     }
   }
 
@@ -501,7 +547,7 @@ export class ClientOn {
     if ("task" in output) {
       const done = this.#tasks.atOnce(output);
       if (done !== undefined) {
-        return done(this.#engine, nowOf());
+        return done(this.#engine, output.task, nowOf());
       }
       this.#ready.push(output);
     } else if ("event" in output) {
@@ -529,7 +575,7 @@ export class ClientOn {
       cell.hold(undefined);
       cell.wake({ lease: new HeldLease(output.once) });
     } else if (output.failed !== undefined) {
-      cell.wake({ error: this.#error(output.failed) });
+      cell.wake({ error: errorOf(output.failed) });
     } else {
       cell.hold(undefined);
       if (output.subject !== undefined) {
@@ -581,14 +627,22 @@ export class ClientOn {
   }
 
   async #perform(task: TaskOutput): Promise<void> {
-    const complete = await this.#tasks.perform(task, Math.max(0, task.deadline_ms - performance.now()));
+    const request = JSON.stringify(task.send);
+    const kept = this.#kept;
+    this.#kept = undefined;
+    const left = Math.max(0, task.deadline_ms - performance.now());
+    const isKept = kept !== undefined && kept.request === request && performance.now() - kept.at < ANSWER_KEPT_MS;
+    const completion = isKept ? kept.completion : await this.#tasks.perform(task, left);
     // After `close` too, which waits for what is to be saved.
     const engine = this.#engine;
     try {
-      this.#heed(complete(engine, nowOf()));
+      this.#heed(completion(engine, task.task, nowOf()));
     } catch (error) {
       if (!(error instanceof Panicked)) {
         throw error;
+      }
+      if (!this.#making.isWhole && request !== undefined) {
+        this.#kept = { request, completion, at: performance.now() };
       }
       this.#replace(engine, error);
     }
@@ -618,43 +672,91 @@ export class ClientOn {
   #wake(): void {
     this.#disarm = undefined;
     this.#wakeAt = NEVER;
-    if (!this.#closed) {
-      this.#turn((engine, now) => engine.wake(now));
-      this.#start();
+    if (!this.#closed && this.#loading === undefined) {
+      void this.#asking(() => this.#turn((engine, now) => engine.wake(now))).then(() => this.#start(), ignored);
     }
   }
 
   /**
-   * Puts another core in the place of one that panicked, which is a bug. It takes over the service's own leases, and
-   * those who wait ask again.
+   * Puts another core in the place of one that trapped: the whole one, where this was not; after a panic, which is a
+   * bug, the same anew.
    */
   #replace(ended: Engine, why: Panicked): void {
-    if (this.#closed || this.#engine !== ended) {
+    if (this.#closed || this.#engine !== ended || this.#loading !== undefined) {
       return;
     }
-    this.#engine = this.#make();
+    if (this.#making.isWhole) {
+      this.#putAnother(why);
+    } else if (this.#host.moduleNow !== undefined) {
+      this.#takeWhole(this.#host.moduleNow("whole"));
+    } else {
+      const failed = (error: unknown): void => {
+        const message = `the rest of svcauth cannot be loaded: ${error instanceof Error ? error.message : error}`;
+        this.#loading = undefined;
+        for (const cell of this.#allCells()) {
+          cell.wake({ error: new SvcauthError({ code: "internal", fault: "internal", message }) });
+        }
+      };
+      this.#loading = this.#host.module("whole").then((module) => {
+        this.#loading = undefined;
+        this.#takeWhole(module);
+        this.#start();
+      });
+      this.#loading.catch(failed);
+    }
+  }
+
+  #takeWhole(module: WebAssembly.Module): void {
+    this.#making.module = module;
+    this.#making.isWhole = true;
+    this.#putAnother();
+  }
+
+  /** The new core takes over the service's own leases, and those who wait ask again. */
+  #putAnother(panic?: Panicked): void {
+    if (this.#closed) {
+      return;
+    }
+    this.#engine = engineOf(this.#making);
+    if (this.events.listening) {
+      this.#engine.listen("info");
+    }
     this.#calls.forget();
     this.#disarm?.();
     this.#disarm = undefined;
     this.#wakeAt = NEVER;
     this.#ready = [];
-    const often = performance.now() - this.#panickedAt < PANICS_APART_MS;
-    this.#panickedAt = performance.now();
-    const told: Told = { code: "internal", fault: "internal", message: why.message };
+    const often = panic !== undefined && performance.now() - this.#panickedAt < PANICS_APART_MS;
+    this.#panickedAt = panic === undefined ? this.#panickedAt : performance.now();
+    const told: Told = { code: "internal", fault: "internal", message: panic?.message ?? "" };
     for (const cell of [...this.#allCells()]) {
       if (cell.record !== undefined) {
         this.#heed(this.#engine.adopt(cell.target, cell.record, true, nowOf()));
       }
       cell.wake(often ? { error: new SvcauthError(told) } : {});
     }
-    if (this.events.listening) {
+    if (panic !== undefined && this.events.listening) {
       // The core cannot tell this one itself.
-      const event = { event: "client_replaced", error: told };
-      this.#happened.push({ level: "error", event });
+      this.#happened.push({ level: "error", event: { event: "client_replaced", error: told } as EventOutput["event"] });
       this.#emit();
     }
   }
 }
+
+/** Throws an `SvcauthError`. */
+function engineOf({ module, document, capabilities, seed }: Making): Engine {
+  try {
+    return new Engine(module, document, capabilities, seed, nowOf());
+  } catch (error) {
+    throw isFailure(error) ? errorOf(error) : error;
+  }
+}
+
+function errorOf({ error, retry_at_ms }: ToldFailure): SvcauthError {
+  return new SvcauthError(error, retry_at_ms === undefined ? undefined : dateOf(retry_at_ms));
+}
+
+function ignored(): void {}
 
 function nowOf(): Now {
   return { mono: performance.now(), wall: Date.now() };

@@ -11,6 +11,8 @@ export interface Host {
   readonly isolated: boolean;
   /** Gives the module of that name, compiled once. */
   module(name: ModuleName): Promise<WebAssembly.Module>;
+  /** The same, where it can be had at once. */
+  moduleNow?(name: ModuleName): WebAssembly.Module;
   /** Reads a configuration. */
   read(place: string | URL): Promise<string>;
   readFile?(path: string): Promise<Uint8Array>;
@@ -28,7 +30,11 @@ export interface Host {
   failure?(error: unknown): SendFailure;
 }
 
-export type ModuleName = "svcauth" | "exchange";
+/**
+ * `svcauth` has what everyday life needs, and traps where it comes to anything else; `whole` has all, and takes its
+ * place then.
+ */
+export type ModuleName = "svcauth" | "whole" | "exchange";
 
 /** Refused and TLS mean that the server certainly has not received the request. */
 export type SendFailure = "refused" | "tls" | "broken";

@@ -4,7 +4,7 @@ import { send, UnderWay } from "./send.js";
 import type { Options } from "./types.js";
 
 /** How a task is answered. */
-export type Completion = (engine: Engine, now: Now) => Turn<boolean>;
+export type Completion = (engine: Engine, task: number, now: Now) => Turn<boolean>;
 
 const encoder = new TextEncoder();
 
@@ -42,14 +42,14 @@ export class Tasks {
   atOnce(task: TaskOutput): Completion | undefined {
     if (task.random !== undefined) {
       const bytes = crypto.getRandomValues(new Uint8Array(task.random));
-      return (engine, now) => engine.completeBytes(task.task, bytes, now);
+      return (engine, id, now) => engine.completeBytes(id, bytes, now);
     }
     if (task.from === "env") {
       const value = this.#host.readVariable?.(task.read_secret ?? "");
-      return value === undefined ? failed(task, "it is not set") : bytes(task, value);
+      return value === undefined ? failed("it is not set") : bytes(value);
     }
     if (task.unknown) {
-      return (engine, now) => engine.completeFailed(task.task, "unsupported", "", now);
+      return (engine, id, now) => engine.completeFailed(id, "unsupported", "", now);
     }
     return undefined;
   }
@@ -60,20 +60,20 @@ export class Tasks {
       const { send: request, timeout_ms: timeout = 0, max_bytes: most = 0 } = task;
       const answer = await send(request, timeout, most, this.#fetch, this.#host, this.#sends);
       return "failure" in answer
-        ? (engine, now) => engine.completeFailed(task.task, answer.failure, answer.detail, now)
-        : (engine, now) => engine.completeResponse(task.task, answer.status, answer.fields, answer.body, now);
+        ? (engine, id, now) => engine.completeFailed(id, answer.failure, answer.detail, now)
+        : (engine, id, now) => engine.completeResponse(id, answer.status, answer.fields, answer.body, now);
     }
     try {
       return task.store === undefined ? await this.#secret(task, timeLeft) : await this.#stored(task);
     } catch (error) {
-      return failed(task, error instanceof Error ? error.message : String(error));
+      return failed(error instanceof Error ? error.message : String(error));
     }
   }
 
   async #secret(task: TaskOutput, timeLeft: number): Promise<Completion> {
     const name = task.read_secret ?? "";
     if (task.from === "file" && this.#host.readFile !== undefined) {
-      return bytes(task, await this.#host.readFile(name));
+      return bytes(await this.#host.readFile(name));
     }
     if (this.#secrets === undefined) {
       throw new Error("the program gave no function for secrets");
@@ -88,7 +88,7 @@ export class Tasks {
     this.#ended.signal.addEventListener("abort", end);
     this.#busy.add(name);
     try {
-      return bytes(task, await this.#secrets(name, giveUp.signal));
+      return bytes(await this.#secrets(name, giveUp.signal));
     } catch (error) {
       throw new Error(`the program's function for secrets says: ${error instanceof Error ? error.message : error}`);
     } finally {
@@ -98,7 +98,7 @@ export class Tasks {
     }
   }
 
-  async #stored({ task, store, key = "", number = 0, value = "" }: TaskOutput): Promise<Completion> {
+  async #stored({ store, key = "", number = 0, value = "" }: TaskOutput): Promise<Completion> {
     if (this.store === undefined) {
       throw new Error("there is no durable store here");
     }
@@ -108,9 +108,9 @@ export class Tasks {
       lock: () => this.store!.lock(key, number),
       unlock: () => this.store!.unlock(key, number),
     }[store!]();
-    return (engine, now) =>
+    return (engine, id, now) =>
       engine.completeStore(
-        task,
+        id,
         done.kind,
         "number" in done ? done.number : 0,
         done.kind === 1 ? done.value : undefined,
@@ -119,11 +119,11 @@ export class Tasks {
   }
 }
 
-function bytes(task: TaskOutput, value: string | Uint8Array): Completion {
+function bytes(value: string | Uint8Array): Completion {
   const given = typeof value === "string" ? encoder.encode(value) : value;
-  return (engine, now) => engine.completeBytes(task.task, given, now);
+  return (engine, id, now) => engine.completeBytes(id, given, now);
 }
 
-function failed(task: TaskOutput, detail: string): Completion {
-  return (engine, now) => engine.completeFailed(task.task, "failed", detail, now);
+function failed(detail: string): Completion {
+  return (engine, id, now) => engine.completeFailed(id, "failed", detail, now);
 }

@@ -9,6 +9,7 @@ import { config, gate, ISSUER, SMD, tokenAnswer, World } from "./world.mjs";
 
 const { bearer, Client, passUser, requireUser, SvcauthError, withUser } = await load("node.js");
 const { Engine, Panicked } = await load("engine.js");
+const { ClientOn } = await load("client.js");
 
 const STATE = `${SMD}/State/Components/x0c0s0b0n0`;
 
@@ -311,7 +312,7 @@ test("ready waits for all targets, or says which has none", async (t) => {
   assert.equal(client.healthy(), true);
 });
 
-test("after a panic in the core another one goes on with the tokens at hand", async (t) => {
+test("after a trap another core goes on with the tokens at hand: the whole one, and after a panic the same", async (t) => {
   const world = new World();
   const client = await opened(t, world);
   await client.token("smd");
@@ -319,18 +320,45 @@ test("after a panic in the core another one goes on with the tokens at hand", as
   client.events.addEventListener("client_replaced", ({ detail }) => told.push(detail));
   const { decide } = Engine.prototype;
   t.after(() => (Engine.prototype.decide = decide));
-  let panics = 1;
+  let traps = 0;
   Engine.prototype.decide = function (call) {
-    if (panics-- > 0) {
+    if (traps-- > 0) {
       throw new Panicked("on purpose");
     }
     return decide.call(this, call);
   };
-  assert.equal((await client.fetch()(STATE)).status, 200);
-  assert.equal(world.calls[0].authorization, "Bearer token-1");
-  assert.equal(world.tokenRequests.length, 1);
-  assert.equal(client.lease("smd").token, "token-1");
+  for (const [url, panics] of [[STATE, 0], [`${STATE}/1`, 1]]) {
+    traps = 1;
+    assert.equal((await client.fetch()(url)).status, 200);
+    assert.equal(world.calls.at(-1).authorization, "Bearer token-1");
+    assert.equal(world.tokenRequests.length, 1);
+    assert.equal(client.lease("smd").token, "token-1");
+    assert.equal(told.length, panics);
+  }
   assert.match(told[0].error.message, /on purpose/);
+});
+
+test("what everyday life does not need is loaded when it is come to, and nothing is asked for twice", async (t) => {
+  const { host } = await load("hosts/node.js");
+  for (const [how, place] of [["at once", host], ["as in a browser", { ...host, moduleNow: undefined }]]) {
+    const world = new World();
+    const answers = ['{"access_token":"x","token_type":"mac"}', '{"access_token":"x"}', "[", '{"a":1,"a":2}', "\u{feff}{}"];
+    const loaded = [];
+    const counting = { ...place, module: (name) => (loaded.push(name), host.module(name)) };
+    if (place.moduleNow) {
+      counting.moduleNow = (name) => (loaded.push(name), place.moduleNow(name));
+    }
+    world.token = (_, number) => new Response(answers[number - 1], { headers: { "content-type": "application/json" } });
+    for (const at of answers.keys()) {
+      const client = new Client(counting, await ClientOn.making(counting, config(), { fetch: world.fetch }), {
+        fetch: world.fetch,
+      });
+      t.after(() => client.close());
+      await assert.rejects(client.token("smd"), SvcauthError);
+      assert.equal(world.tokenRequests.length, at + 1, `${how}: ${answers[at]}`);
+    }
+    assert.ok(loaded.includes("whole"), how);
+  }
 });
 
 test("an odd answer is an error with a code, and the body has an end", async (t) => {

@@ -1,3 +1,4 @@
+import module from "../exchange.wasm";
 import { host } from "../hosts/workerd.js";
 import { exchanges } from "./messages.js";
 
@@ -12,4 +13,4 @@ export const {
   authorize,
   requestToken,
   fetchMetadata,
-} = /* @__PURE__ */ exchanges(host);
+} = /* @__PURE__ */ exchanges({ ...host, module: async () => module });

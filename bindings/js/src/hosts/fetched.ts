@@ -1,5 +1,12 @@
 import type { Host, ModuleName } from "../host.js";
 
+// Bundlers know this way of writing, and take the files along.
+const places: Record<ModuleName, URL> = {
+  svcauth: new URL("../svcauth.wasm", import.meta.url),
+  whole: new URL("../whole.wasm", import.meta.url),
+  exchange: new URL("../exchange.wasm", import.meta.url),
+};
+
 const modules = new Map<ModuleName, Promise<WebAssembly.Module>>();
 
 /** Where modules are fetched from beside the code: browsers, and places that are not known. */
@@ -9,10 +16,7 @@ export const host: Host = {
   module(name) {
     let module = modules.get(name);
     if (module === undefined) {
-      // Bundlers know this way of writing, and take the file along.
-      const place =
-        name === "svcauth" ? new URL("../svcauth.wasm", import.meta.url) : new URL("../exchange.wasm", import.meta.url);
-      module = compile(place);
+      module = compile(places[name]);
       modules.set(name, module);
       module.catch(() => modules.delete(name));
     }

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
-import { constants } from "node:fs";
+import { constants, readFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { FileStore, storesAreSupported } from "../store.js";
 import type { Host, ModuleName, SendFailure } from "../host.js";
@@ -20,14 +20,14 @@ export const host: Host = {
   module(name) {
     let module = modules.get(name);
     if (module === undefined) {
-      const place =
-        name === "svcauth" ? new URL("../svcauth.wasm", import.meta.url) : new URL("../exchange.wasm", import.meta.url);
-      module = readFile(place).then((bytes) => WebAssembly.compile(bytes));
+      module = readFile(placeOf(name)).then((bytes) => WebAssembly.compile(bytes));
       modules.set(name, module);
       module.catch(() => modules.delete(name));
     }
     return module;
   },
+  // Once in a process that comes to it.
+  moduleNow: (name) => new WebAssembly.Module(readFileSync(placeOf(name))),
   async read(place) {
     if (place instanceof URL && place.protocol !== "file:") {
       const response = await fetch(place);
@@ -50,6 +50,10 @@ export const host: Host = {
   user: () => storage.getStore(),
   failure,
 };
+
+function placeOf(name: ModuleName): URL {
+  return new URL(`../${name}.wasm`, import.meta.url);
+}
 
 async function bytesOf(path: string | URL, most: number): Promise<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: unknown) => {

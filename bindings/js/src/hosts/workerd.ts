@@ -1,6 +1,6 @@
-import exchange from "../exchange.wasm";
 import svcauth from "../svcauth.wasm";
-import type { Host } from "../host.js";
+import whole from "../whole.wasm";
+import type { Host, ModuleName } from "../host.js";
 import type { Storage } from "../user.js";
 
 interface AsyncHooks {
@@ -23,13 +23,17 @@ const [hooks, workers] = await Promise.all([
   ),
 ]);
 
+/** Not that of single messages: a worker has all that it imports. */
+const modules: Partial<Record<ModuleName, WebAssembly.Module>> = { svcauth, whole };
+
 export const storage = hooks && new hooks.AsyncLocalStorage();
 
 /** Cloudflare-like workers: requests share memory, and nothing else. */
 export const host: Host = {
   capabilities: 0,
   isolated: true,
-  module: async (name) => (name === "svcauth" ? svcauth : exchange),
+  module: async (name) => modules[name]!,
+  moduleNow: (name) => modules[name]!,
   async read(place) {
     const response = await fetch(place);
     if (!response.ok) {

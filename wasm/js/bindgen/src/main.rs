@@ -3,8 +3,10 @@
 //! - `bind MODULE FOLDER NAME`: what the command wasm-bindgen does, with a version that a lock file pins;
 //! - `count MODULE OUT`: calls the import `reached.at` with a number at each point that code can come to;
 //! - `keep MODULE NUMBERS OUT`: leaves out what is behind the points that were never come to, according to a file with
-//!   the others' numbers. A trap stands there instead.
+//!   the others' numbers, and the constants that nothing refers to then. A trap stands there instead;
+//! - `join MODULE OUT`: puts all constants that are referred to into one segment.
 
+mod data;
 mod points;
 
 use std::{env, error::Error, fs, process::ExitCode};
@@ -18,7 +20,8 @@ fn main() -> ExitCode {
         ["bind", module, folder, name] => bind(module, folder, name),
         ["count", module, out] => count(module, out),
         ["keep", module, numbers, out] => keep(module, numbers, out),
-        _ => Err("bind MODULE FOLDER NAME, count MODULE OUT, or keep MODULE NUMBERS OUT".into()),
+        ["join", module, out] => join(module, out),
+        _ => Err("the orders are bind, count, keep and join; see src/main.rs".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,5 +56,13 @@ fn keep(module: &str, numbers: &str, out: &str) -> Result<(), Box<dyn Error>> {
         reached[number] = true;
     }
     points::keep(&mut module, |number| reached.get(number) == Some(&true));
+    walrus::passes::gc::run(&mut module);
+    data::keep_used(&mut module);
+    Ok(module.emit_wasm_file(out)?)
+}
+
+fn join(module: &str, out: &str) -> Result<(), Box<dyn Error>> {
+    let mut module = Module::from_file(module)?;
+    data::keep_used(&mut module);
     Ok(module.emit_wasm_file(out)?)
 }

@@ -60,6 +60,10 @@ fn each_function(module: &mut Module, mut work: impl FnMut(&mut LocalFunction)) 
     }
 }
 
+pub(crate) fn sequence_ids(function: &LocalFunction) -> impl Iterator<Item = InstrSeqId> {
+    sequences(function).into_iter().map(|sequence| sequence.id)
+}
+
 fn sequences(function: &LocalFunction) -> Vec<Sequence> {
     let mut found = Vec::new();
     let mut open = vec![function.entry_block()];

@@ -1,0 +1,33 @@
+// Opens the documents that everyday life has: what is read of a configuration beside what the scenarios have.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { dist, load, root } from "../test/package.mjs";
+
+const { Engine } = await load("engine.js");
+const module = await WebAssembly.compile(readFileSync(path.join(dist, "svcauth.wasm")));
+const example = JSON.parse(readFileSync(path.join(root, "core/svcauth.example.json"), "utf8"));
+// Fractions take a table of powers of ten.
+example.timeouts.connect_s = 3;
+const now = { mono: 1000, wall: 1_800_000_000_000 };
+
+const target = { urls: ["https://smd.example:8443/hsm/v2/"] };
+const more = {
+  client: { auth: "client_secret_post", credentials: [{ client_id: "bss", client_secret: { env: "BSS_SECRET" } }] },
+  targets: {
+    a: { ...target, scopes: ["read", "write"], resource: ["https://smd.example"], parameters: { tenant: "a" } },
+    b: { urls: [], user_token: "never", default_lifetime_s: 60 },
+    c: { urls: ["http://127.0.0.1:27779/hsm/v2", "http://localhost:27779", "http://[::1]:27779"], user_token: "exchange" },
+    d: { urls: [], token_of: "a" },
+  },
+  insecure_http: ["http://smd:27779", "http://10.0.0.1:80"],
+  timeouts: { connect_s: 1, request_s: 2, secret_s: 3, store_s: 4, wait_s: 5 },
+  limits: { answer_bytes: 65536, subjects: 10, events: 10 },
+  tls: {},
+  proxy: "environment",
+  discovery: "openid",
+};
+for (const change of [{}, more, { client: { auth: "none", credentials: [{ client_id: "bss" }] } }, {
+  client: { credentials: [{ client_id: "bss", client_secret: { callback: "vault" } }] }, issuer: "https://hydra.example/realms/x",
+}, { client: { credentials: [{ client_id: "bss", client_secret: { value: "secret" } }] }, endpoints: undefined }]) {
+  new Engine(module, JSON.stringify({ ...example, ...change }, null, 2), 7, 1, now);
+}
