@@ -44,6 +44,11 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// The bytes of the text, which are wiped like it, without a copy.
+    pub fn into_bytes(self) -> SecretBytes {
+        SecretBytes(self.into_inner().into_bytes())
+    }
+
     /// The text itself, for a type that wipes it.
     pub(crate) fn into_inner(mut self) -> String {
         core::mem::take(&mut self.0)

@@ -691,7 +691,8 @@ mod tests {
         // {"sub":"alice","client_id":"portal"}
         let user = "e30.eyJzdWIiOiJhbGljZSIsImNsaWVudF9pZCI6InBvcnRhbCJ9.x";
         let lease = Lease::new(crate::client::lease::Parts {
-            value: "t0ken".into(),
+            // {"sub":"service-bss"}
+            value: "e30.eyJzdWIiOiJzZXJ2aWNlLWJzcyJ9.t0ken".into(),
             lifetime_ms: 60_000,
             refresh_at_ms: 1,
             ask_at_ms: 2,
@@ -700,7 +701,6 @@ mod tests {
             expires_at_wall_ms: 5,
             scopes: Vec::new(),
             client_id: Some("bss".into()),
-            subject: Some("service-bss".into()),
         });
         let smd = "https://me:t0ken@gateway.example/hsm/v2/State?t0ken#t0ken";
         let plain = "https://gateway.example/hsm/v2/State";

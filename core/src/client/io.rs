@@ -3,7 +3,7 @@
 use super::{
     Jitter, LeaseChange, LeaseState, Outcome, Output, SendFailure, Stats, Task, TaskId, TaskKind,
 };
-use crate::{Event, Now, config::SecretReference};
+use crate::{Event, Level, Now, config::SecretReference};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 /// Which part of the client a task belongs to.
@@ -37,6 +37,8 @@ pub(crate) struct Io {
     leases: VecDeque<LeaseChange>,
     events: VecDeque<Event>,
     most_events: usize,
+    /// Events below it are of interest to nobody.
+    least: Level,
     calls_changed: bool,
 }
 
@@ -52,6 +54,7 @@ impl Io {
             leases: VecDeque::new(),
             events: VecDeque::new(),
             most_events,
+            least: Level::Info,
             calls_changed: false,
         }
     }
@@ -95,7 +98,19 @@ impl Io {
         self.start(owner, task, timeout_ms)
     }
 
+    pub(crate) fn hear(&mut self, least: Level) {
+        self.least = least;
+    }
+
+    /// Whether events of this level are of interest: the frequent ones are not even made where they are not.
+    pub(crate) fn hears(&self, level: Level) -> bool {
+        level >= self.least
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
+        if !self.hears(event.level()) {
+            return;
+        }
         if self.events.len() < self.most_events {
             self.events.push_back(event);
         } else {

@@ -1,8 +1,13 @@
 //! A token as it is handed out, and whose it is.
 
+use super::claims::UnverifiedClaims;
 use crate::{Secret, wire::bearer};
-use alloc::{string::String, sync::Arc, vec::Vec};
-use core::fmt;
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+use once_cell::race::OnceBox;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -16,7 +21,8 @@ pub struct Lease(Arc<Inner>);
 struct Inner {
     /// The token behind `Bearer `, once for all calls.
     authorization: Secret,
-    id: LeaseId,
+    /// The id as a number, once somebody has asked for it; 0 before. A token whose id is 0 has it made each time.
+    id: AtomicU64,
     lifetime_ms: u64,
     refresh_at_ms: u64,
     ask_at_ms: u64,
@@ -25,7 +31,8 @@ struct Inner {
     expires_at_wall_ms: u64,
     scopes: Vec<String>,
     client_id: Option<String>,
-    subject: Option<String>,
+    /// What the token says of itself, once somebody has asked for it.
+    claims: OnceBox<UnverifiedClaims>,
 }
 
 pub(crate) struct Parts {
@@ -38,16 +45,15 @@ pub(crate) struct Parts {
     pub(crate) expires_at_ms: u64,
     pub(crate) expires_at_wall_ms: u64,
     pub(crate) scopes: Vec<String>,
+    /// Where it is known otherwise than from the token.
     pub(crate) client_id: Option<String>,
-    pub(crate) subject: Option<String>,
 }
 
 impl Lease {
     pub(crate) fn new(parts: Parts) -> Lease {
-        let id = LeaseId::of(parts.value.expose());
         Lease(Arc::new(Inner {
             authorization: bearer::authorization(parts.value.expose()),
-            id,
+            id: AtomicU64::new(0),
             lifetime_ms: parts.lifetime_ms,
             refresh_at_ms: parts.refresh_at_ms,
             ask_at_ms: parts.ask_at_ms,
@@ -56,7 +62,7 @@ impl Lease {
             expires_at_wall_ms: parts.expires_at_wall_ms,
             scopes: parts.scopes,
             client_id: parts.client_id,
-            subject: parts.subject,
+            claims: OnceBox::new(),
         }))
     }
 
@@ -72,7 +78,20 @@ impl Lease {
 
     /// Names the token without telling it.
     pub fn id(&self) -> LeaseId {
-        self.0.id
+        match self.0.id.load(Relaxed) {
+            0 => {
+                let id = LeaseId::of(self.value());
+                self.0.id.store(id.as_u64(), Relaxed);
+                id
+            }
+            id => LeaseId(id),
+        }
+    }
+
+    /// Whether it is the same token, whatever its times.
+    pub(crate) fn is_of(&self, token: &str) -> bool {
+        // A token is no less secret for being compared with another one of the server's.
+        self.value() == token
     }
 
     /// When the client refreshes it, or wants to be asked to.
@@ -107,15 +126,24 @@ impl Lease {
 
     /// The client it was issued to, as far as known.
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        match &self.0.client_id {
+            Some(client_id) => Some(client_id),
+            None => self.claims().client_id.as_deref(),
+        }
     }
 
     /// Its `sub` claim, unverified, where the token is a JWT.
     pub fn subject(&self) -> Option<&str> {
-        self.0.subject.as_deref()
+        self.claims().subject.as_deref()
     }
 
-    /// Its life from when it was asked for to its expiry.
+    fn claims(&self) -> &UnverifiedClaims {
+        self.0
+            .claims
+            .get_or_init(|| Box::new(UnverifiedClaims::of(self.value())))
+    }
+
+    /// From when it was asked for to its expiry.
     pub fn lifetime_ms(&self) -> u64 {
         self.0.lifetime_ms
     }
@@ -124,7 +152,7 @@ impl Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("id", &self.0.id)
+            .field("id", &self.id())
             .field("refresh_at_ms", &self.0.refresh_at_ms)
             .field("serve_until_ms", &self.0.serve_until_ms)
             .field("expires_at_ms", &self.0.expires_at_ms)

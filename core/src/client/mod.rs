@@ -86,7 +86,7 @@ use self::{
     token::{Token, too_many_subjects},
 };
 use crate::{
-    Code, Config, Error, Event, Now, Secret,
+    Code, Config, Error, Event, Level, Now, Secret,
     config::{Grant, SecretReference},
     message,
 };
@@ -452,6 +452,12 @@ impl Client {
         for token in self.tokens.iter_mut().flatten() {
             token.retry_now(self.io.now.mono_ms);
         }
+    }
+
+    /// Says which events somebody listens to: those below the level `least` are not made from now on. Without it
+    /// all are.
+    pub fn hear(&mut self, least: Level) {
+        self.io.hear(least);
     }
 
     /// What there is to do next. Call it until it answers [`Output::Idle`].

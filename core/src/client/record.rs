@@ -195,6 +195,10 @@ impl LeaseRecord {
         Ok(record)
     }
 
+    pub(super) fn is_of(&self, lease: &Lease) -> bool {
+        lease.is_of(self.access_token.expose())
+    }
+
     /// What is left of the token's life; none where it cannot be served.
     pub(super) fn life(&self, clock: RecordClock, now: Now) -> Option<Life> {
         let age = match clock {
@@ -233,7 +237,6 @@ impl LeaseRecord {
             expires_at_wall_ms: self.expires_at_wall_ms,
             scopes: self.scopes.clone(),
             client_id: self.client_id.clone(),
-            subject: self.subject.clone(),
         })
     }
 }
@@ -279,7 +282,6 @@ mod tests {
             expires_at_wall_ms: 1_800_000_120_000,
             scopes: ["read".into()].into(),
             client_id: Some("bss".into()),
-            subject: None,
         })
     }
 

@@ -5,7 +5,6 @@ use super::shared::{Advice, Change, Shared, Told};
 use super::{
     Backoff, Health, LeaseChange, LeaseState, Outcome, Rejection, State, Subject, SubjectId,
     TargetId, TaskId,
-    claims::UnverifiedClaims,
     fetch::{Failure, Fetch, Gain, Job, Memory, Parts, missing_scopes},
     io::{Io, Owner},
     lease::{self, Lease, LeaseId},
@@ -14,7 +13,7 @@ use super::{
     task::TaskKind,
 };
 use crate::{
-    Code, Config, Error, Event, Now, Secret,
+    Code, Config, Error, Event, Level, Now, Secret,
     config::{Grant, Schedule, SecretReference},
 };
 use alloc::{string::String, vec::Vec};
@@ -637,7 +636,6 @@ impl Token {
             );
         }
         let missing = missing_scopes(&gain.answer, target);
-        let claims = UnverifiedClaims::of(gain.answer.access_token.expose());
         let kept_fresh = self.is_kept_fresh(&config.schedule);
         let lease = Lease::new(lease::Parts {
             value: gain.answer.access_token,
@@ -648,8 +646,7 @@ impl Token {
             expires_at_ms: life.expires_at,
             expires_at_wall_ms: gain.sent.wall_ms.saturating_add(lifetime.ms),
             scopes: gain.answer.scopes.unwrap_or_else(|| target.scopes.clone()),
-            client_id: gain.client_id.or(claims.client_id),
-            subject: claims.subject,
+            client_id: gain.client_id,
         });
         if lifetime.absolute {
             io.event(Event::AbsoluteExpiry {
@@ -668,14 +665,16 @@ impl Token {
             });
         }
         io.stats.tokens_received += 1;
-        io.event(Event::TokenReceived {
-            target: target.name.clone(),
-            lease: lease.id(),
-            lifetime_s: lifetime.ms as f64 / 1000.0,
-            scopes: lease.scopes().to_vec(),
-            client_id: lease.client_id().map(String::from),
-            subject: self.user.as_ref().map(|(id, _)| *id),
-        });
+        if io.hears(Level::Info) {
+            io.event(Event::TokenReceived {
+                target: target.name.clone(),
+                lease: lease.id(),
+                lifetime_s: lifetime.ms as f64 / 1000.0,
+                scopes: lease.scopes().to_vec(),
+                client_id: lease.client_id().map(String::from),
+                subject: self.user.as_ref().map(|(id, _)| *id),
+            });
+        }
         self.failed = None;
         self.failures = 0;
         self.renewed_at = Some(now);
@@ -699,8 +698,7 @@ impl Token {
             return false;
         };
         let newer = self.newer.as_ref().map(|(lease, _)| lease);
-        let is_old =
-            |ours: &Lease| ours.id() == record.id() || ours.expires_at_ms() >= life.expires_at;
+        let is_old = |ours: &Lease| record.is_of(ours) || ours.expires_at_ms() >= life.expires_at;
         if self.current.iter().chain(newer).any(is_old) {
             return false;
         }
@@ -742,7 +740,7 @@ impl Token {
         let same = self
             .current
             .as_ref()
-            .is_some_and(|current| current.id() == lease.id());
+            .is_some_and(|current| current.is_of(lease.value()));
         let before = self.current.replace(lease.clone());
         if self.suspect {
             self.previous = None;

@@ -27,7 +27,7 @@ use super::{
     task::mismatched,
 };
 use crate::{
-    Code, Config, Error, Event, Exchange, Fault, Now, Secret,
+    Code, Config, Error, Event, Exchange, Fault, Level, Now, Secret,
     config::{Grant, RefreshTokens, Schedule, SecretReference, Target},
     message::{ClientAuthentication, TokenAnswer, TokenGrant, TokenRequest, TokenRules},
     wire::Url,
@@ -441,12 +441,14 @@ impl Fetch {
         self.stage = Stage::Sending(parts.io.start(job.owner, task, timeout_ms));
         parts.io.stats.requests += 1;
         parts.io.stats.token_requests += 1;
-        parts.io.event(Event::TokenRequested {
-            target: job.target.name.clone(),
-            grant,
-            client_id: self.authentication.client_id().map(String::from),
-            subject: job.subject.id(),
-        });
+        if parts.io.hears(Level::Info) {
+            parts.io.event(Event::TokenRequested {
+                target: job.target.name.clone(),
+                grant,
+                client_id: self.authentication.client_id().map(String::from),
+                subject: job.subject.id(),
+            });
+        }
         None
     }
 

@@ -1,11 +1,8 @@
 //! Reading JSON strictly.
 
 use super::{Kind, Number, Object, Value};
-use crate::{Code, Error, order::sorted};
-use alloc::{string::String, vec::Vec};
-use core::{cell::Cell, fmt};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::error::Category;
+use crate::{Code, Error, order::sorted, wire::buffer::Buffer};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 /// The longest text that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -24,7 +21,7 @@ const COMPARED_ONE_BY_ONE: usize = 16;
 /// value, a member appears twice, nesting is deeper than [`MAX_DEPTH`], the text is longer than
 /// [`MAX_BYTES`].
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
-    read(text, None)
+    read(text, |reader| reader.value(0))
 }
 
 /// Reads one JSON object.
@@ -41,268 +38,455 @@ pub(crate) fn members<const N: usize>(
     names: &[&str; N],
 ) -> Result<([Option<Value>; N], Object), Error> {
     let mut known = [const { None }; N];
-    let picked = Picked {
-        names,
-        values: &mut known,
-    };
-    let others = read(text, Some(picked))?;
-    Ok((known, others.into_object().unwrap_or_default()))
+    let others = picked(text, names, &mut known)?;
+    Ok((known, others))
 }
 
-/// The value in `text`; an object without what is picked out of it, and nothing but an object, where something is.
-fn read(text: &[u8], picked: Option<Picked<'_>>) -> Result<Value, Error> {
+fn picked(text: &[u8], names: &[&str], values: &mut [Option<Value>]) -> Result<Object, Error> {
+    read(text, |reader| match reader.next()? {
+        b'{' => reader.object(0, names, values),
+        b'[' => Err(reader.stop(Reason::NoObject)),
+        _ => {
+            reader.value(0)?;
+            reader.at -= 1;
+            Err(reader.stop(Reason::NoObject))
+        }
+    })
+}
+
+fn read<T>(text: &[u8], one: impl FnOnce(&mut Reader<'_>) -> Result<T, Stop>) -> Result<T, Error> {
     if text.len() > MAX_BYTES {
         return Err(malformed("the text is longer than 1 MiB"));
     }
     let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let skipped = text.len() - json.len();
-    let context = Context::default();
-    let seed = Seed {
-        depth: 0,
-        context: &context,
-        picked,
-    };
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = seed
-        .deserialize(&mut deserializer)
-        .map_err(|error| failure(json, skipped, &error, &context))?;
-    match deserializer.end() {
-        Ok(()) => Ok(value),
-        Err(error) => {
-            Err(malformed("something follows the JSON value")
-                .at_offset(skipped + offset(json, &error)))
-        }
-    }
+    let mut reader = Reader { json, at: 0 };
+    one(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|stop| failure(json, text.len() - json.len(), stop))
 }
 
-/// Why our own part of the reader stopped; an error of serde carries nothing but text.
+/// Why reading stopped, and at which byte.
+struct Stop {
+    reason: Reason,
+    at: usize,
+}
+
 #[derive(Clone, Copy)]
 enum Reason {
+    NoJson,
+    Early,
+    Follows,
     Twice,
     TooDeep,
     NoObject,
 }
 
-#[derive(Default)]
-struct Context(Cell<Option<Reason>>);
-
-impl Context {
-    #[cold]
-    fn stop<T, E: serde::de::Error>(&self, reason: Reason) -> Result<T, E> {
-        self.0.set(Some(reason));
-        Err(E::custom(""))
-    }
-}
-
 #[cold]
-fn failure(json: &[u8], skipped: usize, error: &serde_json::Error, context: &Context) -> Error {
-    let message = match (context.0.get(), error.classify()) {
-        (Some(Reason::Twice), _) => "a member appears twice in an object",
-        (Some(Reason::TooDeep), _) => "arrays and objects stand in each other more than 32 deep",
-        (Some(Reason::NoObject), _) => "the JSON value is not an object",
-        (None, Category::Eof) if json.iter().all(u8::is_ascii_whitespace) => "the text is empty",
-        (None, Category::Eof) => "the JSON text ends too early",
-        (None, _) => "the text is not JSON",
+fn failure(json: &[u8], skipped: usize, stop: Stop) -> Error {
+    let message = match stop.reason {
+        Reason::NoJson => "the text is not JSON",
+        Reason::Early if json.iter().all(u8::is_ascii_whitespace) => "the text is empty",
+        Reason::Early => "the JSON text ends too early",
+        Reason::Follows => "something follows the JSON value",
+        Reason::Twice => "a member appears twice in an object",
+        Reason::TooDeep => "arrays and objects stand in each other more than 32 deep",
+        Reason::NoObject => "the JSON value is not an object",
     };
-    malformed(message).at_offset(skipped + offset(json, error))
+    malformed(message).at_offset(skipped + stop.at)
 }
 
 fn malformed(message: &'static str) -> Error {
     Error::new(Code::MalformedAnswer, message)
 }
 
-fn offset(json: &[u8], error: &serde_json::Error) -> usize {
-    if error.is_eof() {
-        return json.len();
+struct Reader<'t> {
+    json: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn peek(&self) -> Option<u8> {
+        self.json.get(self.at).copied()
     }
-    let lines_before = error.line().saturating_sub(1);
-    let line_start = json
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'\n')
-        .take(lines_before)
-        .last()
-        .map_or(0, |(at, _)| at + 1);
-    (line_start + error.column().saturating_sub(1)).min(json.len())
-}
 
-/// The members that are picked out of an object.
-struct Picked<'p> {
-    names: &'p [&'p str],
-    values: &'p mut [Option<Value>],
-}
+    #[cold]
+    fn stop(&self, reason: Reason) -> Stop {
+        let at = self.at.min(self.json.len());
+        Stop { reason, at }
+    }
 
-/// What reads one value. There is one type for all of them, since each has a whole parser made for it.
-struct Seed<'c, 'p> {
-    depth: usize,
-    context: &'c Context,
-    picked: Option<Picked<'p>>,
-}
+    /// For a byte that may not stand here, or the end.
+    #[cold]
+    fn unexpected(&self) -> Stop {
+        self.stop(match self.peek() {
+            Some(_) => Reason::NoJson,
+            None => Reason::Early,
+        })
+    }
 
-impl<'c> Seed<'c, '_> {
-    fn simple<E: serde::de::Error>(self, value: Value) -> Result<Value, E> {
-        self.need_not_be_an_object()?;
+    /// The byte after white space, which stays the next one.
+    fn next(&mut self) -> Result<u8, Stop> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                Some(byte) => return Ok(byte),
+                None => return Err(self.unexpected()),
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        match self.next() {
+            Ok(_) => Err(self.stop(Reason::Follows)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, Stop> {
+        Ok(match self.next()? {
+            b'{' => Value::Object(self.object(depth, &[], &mut [])?),
+            b'[' => Value::Array(self.array(depth)?),
+            b'"' => Value::String(self.text()?.into_owned()),
+            b'-' | b'0'..=b'9' => Value::Number(self.number()?),
+            b'n' => self.word(b"null", Value::Null)?,
+            b't' => self.word(b"true", Value::Bool(true))?,
+            b'f' => self.word(b"false", Value::Bool(false))?,
+            _ => return Err(self.unexpected()),
+        })
+    }
+
+    fn word(&mut self, word: &[u8], value: Value) -> Result<Value, Stop> {
+        for expected in word {
+            if self.peek() != Some(*expected) {
+                return Err(self.unexpected());
+            }
+            self.at += 1;
+        }
         Ok(value)
     }
 
-    fn need_not_be_an_object<E: serde::de::Error>(&self) -> Result<(), E> {
-        match self.picked {
-            None => Ok(()),
-            Some(_) => self.context.stop(Reason::NoObject),
+    /// The depth of what stands in an array or object.
+    fn deeper(&self, depth: usize) -> Result<usize, Stop> {
+        match depth {
+            MAX_DEPTH => Err(self.stop(Reason::TooDeep)),
+            _ => Ok(depth + 1),
         }
     }
 
-    /// The depth of what stands in this value.
-    fn deeper<E: serde::de::Error>(&self) -> Result<usize, E> {
-        if self.depth == MAX_DEPTH {
-            return self.context.stop(Reason::TooDeep);
+    fn array(&mut self, depth: usize) -> Result<Vec<Value>, Stop> {
+        let depth = self.deeper(depth)?;
+        self.at += 1;
+        let mut elements = Vec::new();
+        if self.next()? == b']' {
+            self.at += 1;
+            return Ok(elements);
         }
-        Ok(self.depth + 1)
-    }
-
-    fn inner(context: &'c Context, depth: usize) -> Seed<'c, 'static> {
-        Seed {
-            depth,
-            context,
-            picked: None,
+        loop {
+            elements.push(self.value(depth)?);
+            if self.is_last(b']')? {
+                return Ok(elements);
+            }
         }
     }
-}
 
-impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_, '_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
-        self.simple(Value::Null)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
-        self.simple(Value::Bool(value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
-        self.simple(Value::Number(number.into()))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Value, E> {
-        self.simple(Value::Number(number.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
-        self.simple(Value::Number(Number(Kind::Float(number))))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.simple(Value::String(text.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        self.need_not_be_an_object()?;
-        let (depth, context) = (self.deeper()?, self.context);
-        let mut array = Vec::new();
-        while let Some(element) = elements.next_element_seed(Seed::inner(context, depth))? {
-            array.push(element);
+    /// An object; the members called `names` go to their place in `values`.
+    fn object(
+        &mut self,
+        depth: usize,
+        names: &[&str],
+        values: &mut [Option<Value>],
+    ) -> Result<Object, Stop> {
+        let depth = self.deeper(depth)?;
+        self.at += 1;
+        let mut others: Vec<(String, Value)> = Vec::new();
+        if self.next()? == b'}' {
+            self.at += 1;
+            return Ok(Object::from_distinct(others));
         }
-        Ok(Value::Array(array))
+        loop {
+            if self.next()? != b'"' {
+                return Err(self.unexpected());
+            }
+            let name = self.text()?;
+            let known = names.iter().position(|known| *known == name);
+            let twice = match known {
+                Some(place) => values[place].is_some(),
+                None => {
+                    others.len() < COMPARED_ONE_BY_ONE
+                        && others.iter().any(|(other, _)| *other == name)
+                }
+            };
+            if twice {
+                self.at -= 1;
+                return Err(self.stop(Reason::Twice));
+            }
+            if self.next()? != b':' {
+                return Err(self.unexpected());
+            }
+            self.at += 1;
+            let value = self.value(depth)?;
+            match known {
+                Some(place) => values[place] = Some(value),
+                None => others.push((name.into_owned(), value)),
+            }
+            if self.is_last(b'}')? {
+                break;
+            }
+        }
+        if others.len() > COMPARED_ONE_BY_ONE {
+            let names = sorted(others.iter().map(|(name, _)| name.as_str()));
+            if names.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                self.at -= 1;
+                return Err(self.stop(Reason::Twice));
+            }
+        }
+        Ok(Object::from_distinct(others))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let (depth, context) = (self.deeper()?, self.context);
-        let (names, values) = match self.picked {
-            Some(picked) => (picked.names, picked.values),
-            None => (&[][..], &mut [][..]),
+    /// Passes what stands behind an element: a comma, or the end.
+    fn is_last(&mut self, end: u8) -> Result<bool, Stop> {
+        let byte = self.next()?;
+        if byte != end && byte != b',' {
+            return Err(self.unexpected());
+        }
+        self.at += 1;
+        Ok(byte == end)
+    }
+
+    /// A text whose first quotation mark comes next. Escapes are rare: without one it is a part of the input.
+    fn text(&mut self) -> Result<Cow<'t, str>, Stop> {
+        self.at += 1;
+        let mut text = Buffer::default();
+        loop {
+            let start = self.at;
+            self.at += plain(&self.json[start..]);
+            let piece = match core::str::from_utf8(&self.json[start..self.at]) {
+                Ok(piece) => piece,
+                Err(error) => {
+                    self.at = start + error.valid_up_to();
+                    return Err(self.unexpected());
+                }
+            };
+            match self.peek() {
+                Some(b'"') if text.is_empty() => {
+                    self.at += 1;
+                    return Ok(Cow::Borrowed(piece));
+                }
+                Some(b'"') => {
+                    self.at += 1;
+                    text.push_str(piece);
+                    return Ok(Cow::Owned(text.into_string()));
+                }
+                Some(b'\\') => {
+                    text.push_str(piece);
+                    self.at += 1;
+                    let character = self.escaped()?;
+                    text.push_str(character.encode_utf8(&mut [0; 4]));
+                }
+                _ => return Err(self.unexpected()),
+            }
+        }
+    }
+
+    /// What stands behind a backslash.
+    fn escaped(&mut self) -> Result<char, Stop> {
+        let character = match self.peek() {
+            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => return self.code_point(),
+            _ => return Err(self.unexpected()),
         };
-        let mut others = Distinct::new(context);
-        while let Some(name) = members.next_key_seed(NameSeed(names))? {
-            match &name {
-                Name::Known(at) if values[*at].is_some() => return context.stop(Reason::Twice),
-                Name::Known(_) => {}
-                Name::Other(name) => others.name(name)?,
+        self.at += 1;
+        Ok(character)
+    }
+
+    /// One or two numbers of four digits, of which the `u` comes next: a pair is one character (RFC 8259 section 7).
+    fn code_point(&mut self) -> Result<char, Stop> {
+        let first = self.four_digits()?;
+        let code = match first {
+            0xd800..0xdc00 => {
+                for expected in b"\\u" {
+                    if self.peek() != Some(*expected) {
+                        return Err(self.unexpected());
+                    }
+                    self.at += 1;
+                }
+                self.at -= 1;
+                let second = self.four_digits()?.wrapping_sub(0xdc00);
+                // No character where the second is none of a pair.
+                match second {
+                    ..0x400 => 0x1_0000 + ((first - 0xd800) << 10 | second),
+                    _ => 0xd800,
+                }
             }
-            let value = members.next_value_seed(Seed::inner(context, depth))?;
-            match name {
-                Name::Known(at) => values[at] = Some(value),
-                Name::Other(name) => others.members.push((name, value)),
+            code => code,
+        };
+        char::from_u32(code).ok_or_else(|| {
+            self.at -= 1;
+            self.unexpected()
+        })
+    }
+
+    fn four_digits(&mut self) -> Result<u32, Stop> {
+        let mut code = 0;
+        for _ in 0..4 {
+            self.at += 1;
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            code = code << 4 | digit.ok_or_else(|| self.unexpected())?;
+        }
+        self.at += 1;
+        Ok(code)
+    }
+
+    fn number(&mut self) -> Result<Number, Stop> {
+        let negative = self.peek() == Some(b'-');
+        self.at += usize::from(negative);
+        let mut digits = Digits::default();
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(&mut digits, 0),
+            _ => return Err(self.unexpected()),
+        }
+        if matches!(self.peek(), Some(b'0'..=b'9')) {
+            return Err(self.unexpected());
+        }
+        let mut whole = !digits.full;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits(&mut digits, -1)?;
+            whole = false;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            let below = self.peek() == Some(b'-');
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            let mut exponent = Digits::default();
+            self.some_digits(&mut exponent, 0)?;
+            // A text of 1 MiB has no more digits that would make up for it.
+            let exponent = exponent.number.min(1 << 24) as i32;
+            digits.exponent += if below { -exponent } else { exponent };
+            whole = false;
+        }
+        if whole && !negative {
+            return Ok(digits.number.into());
+        }
+        if whole && (1..=1 << 63).contains(&digits.number) {
+            return Ok((digits.number as i64).wrapping_neg().into());
+        }
+        let magnitude = digits.to_f64().filter(|number| number.is_finite());
+        let magnitude = magnitude.ok_or_else(|| {
+            self.at -= 1;
+            self.stop(Reason::NoJson)
+        })?;
+        Ok(Number(Kind::Float(if negative {
+            -magnitude
+        } else {
+            magnitude
+        })))
+    }
+
+    fn some_digits(&mut self, digits: &mut Digits, each: i32) -> Result<(), Stop> {
+        match self.peek() {
+            Some(b'0'..=b'9') => {
+                self.digits(digits, each);
+                Ok(())
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// Passes digits; each changes the exponent by that much.
+    fn digits(&mut self, digits: &mut Digits, each: i32) {
+        while let Some(byte @ b'0'..=b'9') = self.peek() {
+            digits.push(byte - b'0', each);
+            self.at += 1;
+        }
+    }
+}
+
+/// A number under construction: `number` · 10^`exponent`.
+#[derive(Default)]
+struct Digits {
+    number: u64,
+    exponent: i32,
+    /// There were more digits than 64 bits can hold: the last ones count as zeros.
+    full: bool,
+}
+
+impl Digits {
+    fn push(&mut self, digit: u8, each: i32) {
+        let longer = self.number.checked_mul(10);
+        match longer.and_then(|number| number.checked_add(digit.into())) {
+            Some(number) if !self.full => {
+                self.number = number;
+                self.exponent += each;
+            }
+            _ => {
+                self.full = true;
+                self.exponent += each + 1;
             }
         }
-        others.finish().map(Value::Object)
-    }
-}
-
-enum Name {
-    Known(usize),
-    Other(String),
-}
-
-struct NameSeed<'n>(&'n [&'n str]);
-
-impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
-    type Value = Name;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NameSeed<'_> {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(match self.0.iter().position(|known| *known == name) {
-            Some(at) => Name::Known(at),
-            None => Name::Other(name.into()),
+    fn to_f64(&self) -> Option<f64> {
+        const LARGEST: u32 = 308;
+        let mut number = self.number as f64;
+        let mut exponent = self.exponent.unsigned_abs();
+        if number == 0.0 {
+            return Some(number);
+        }
+        if self.exponent < 0 && exponent > LARGEST {
+            number /= power_of_ten(LARGEST);
+            exponent -= LARGEST;
+        }
+        Some(match (self.exponent < 0, exponent) {
+            (false, ..=LARGEST) => number * power_of_ten(exponent),
+            (true, ..=LARGEST) => number / power_of_ten(exponent),
+            (false, _) => return None,
+            (true, _) => 0.0,
         })
     }
 }
 
-/// The members of an object under construction, each name once.
-struct Distinct<'c> {
-    members: Vec<(String, Value)>,
-    context: &'c Context,
+/// Exact up to 10²², and near enough up to 10³⁰⁸.
+fn power_of_ten(exponent: u32) -> f64 {
+    const POWERS: [f64; 9] = [1e1, 1e2, 1e4, 1e8, 1e16, 1e32, 1e64, 1e128, 1e256];
+    let mut power = 1.0;
+    for (bit, factor) in POWERS.iter().enumerate() {
+        if exponent >> bit & 1 == 1 {
+            power *= factor;
+        }
+    }
+    power
 }
 
-impl<'c> Distinct<'c> {
-    fn new(context: &'c Context) -> Distinct<'c> {
-        Distinct {
-            members: Vec::new(),
-            context,
-        }
-    }
-
-    fn name<E: serde::de::Error>(&self, name: &str) -> Result<(), E> {
-        if self.members.len() < COMPARED_ONE_BY_ONE
-            && self.members.iter().any(|(member, _)| member == name)
-        {
-            return self.context.stop(Reason::Twice);
-        }
-        Ok(())
-    }
-
-    fn finish<E: serde::de::Error>(self) -> Result<Object, E> {
-        if self.members.len() > COMPARED_ONE_BY_ONE {
-            let names = sorted(self.members.iter().map(|(name, _)| name.as_str()));
-            if names.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-                return self.context.stop(Reason::Twice);
-            }
-        }
-        Ok(Object::from_distinct(self.members))
-    }
+/// How many bytes stand before the first that is a quotation mark, a backslash or a control character.
+fn plain(json: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHEST: u64 = ONES << 7;
+    let (eights, _) = json.as_chunks::<8>();
+    let is_plain = |eight: &&[u8; 8]| {
+        let bytes = u64::from_le_bytes(**eight);
+        let (quotes, slashes) = (bytes ^ (ONES * 0x22), bytes ^ (ONES * 0x5c));
+        // A byte's highest bit is set where the byte is 0, or below 0x20; or, it does not matter here, where one
+        // before it is.
+        let odd = quotes.wrapping_sub(ONES) & !quotes
+            | slashes.wrapping_sub(ONES) & !slashes
+            | bytes.wrapping_sub(ONES * 0x20) & !bytes;
+        odd & HIGHEST == 0
+    };
+    let start = 8 * eights.iter().take_while(is_plain).count();
+    let rest = json[start..].iter();
+    start
+        + rest
+            .take_while(|byte| !matches!(byte, b'"' | b'\\' | ..0x20))
+            .count()
 }
 
 #[cfg(test)]
