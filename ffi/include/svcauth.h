@@ -713,7 +713,7 @@ typedef struct svcauth_output svcauth_output;
 typedef struct svcauth_secret_request svcauth_secret_request;
 #endif
 
-// A text that belongs to the caller, freed by `svcauth_text_free`, which wipes it.
+// A text, or bytes, that belongs to the caller, freed by `svcauth_text_free`, which wipes it.
 // Immutable: any number of threads may read it.
 typedef struct svcauth_text svcauth_text;
 
@@ -773,7 +773,7 @@ typedef struct {
 //
 // All times are in milliseconds, and but for the last on the program's monotonic clock.
 typedef struct {
-  // Names the token without telling it; the same in every process.
+  // Names the token without telling it, the same in every process: the first 64 bits of its SHA-256.
   uint64_t id;
   // When the client refreshes it.
   uint64_t refresh_at_ms;
@@ -1282,6 +1282,13 @@ svcauth_result svcauth_lease_scope(const svcauth_lease *lease,
                                    const char **text,
                                    size_t *len);
 
+// Gives the `sub` claim of an access token, unverified, where it is a JWT that has one, and NULL otherwise: for
+// the audit trail, and never for access. The text is freed by `svcauth_text_free`.
+svcauth_result svcauth_token_subject(const char *token,
+                                     size_t len,
+                                     svcauth_text **subject,
+                                     svcauth_error **error);
+
 // Takes one more reference, for a thread or structure of its own.
 svcauth_result svcauth_lease_retain(const svcauth_lease *lease);
 
@@ -1317,6 +1324,37 @@ svcauth_result svcauth_output_event_level(const svcauth_output *output,
 
 // Frees an output; NULL is nothing to free. A task is not answered by it.
 svcauth_result svcauth_output_free(svcauth_output *output);
+
+// Says which events the program listens to: those below the level `least` are not made from now on. Without
+// it all are.
+svcauth_result svcauth_client_hear(const svcauth_client *client,
+                                   svcauth_event_level least,
+                                   svcauth_error **error);
+
+// Gives all that the client wants of the program, as `svcauth_client_poll` does one after the other: for
+// programs to which each call is dear.
+//
+// `outputs` is NULL where there is nothing. Otherwise it holds outputs, one behind the other to its end, and
+// may be secret. An output is made of numbers, 8 bytes with the least significant first, and of texts: a
+// number, how many bytes, and the bytes. Its first number is an svcauth_output_kind, and then come for
+//
+//     lease          target, state (svcauth_lease_state), text subject; in state ready and once also
+//                    refresh_at_ms, ask_at_ms, serve_until_ms, expires_at_ms, expires_at_wall_ms, lifetime_ms,
+//                    texts authorization and client_id, the number of scopes, each as a text;
+//                    in state failed also the handle of an svcauth_error
+//     event          level (svcauth_event_level), text event
+//     send           id, deadline_ms, timeout_ms, max_bytes, texts method, url, headers and body
+//     calls_changed  nothing
+//     any other      the handle of an svcauth_output
+//
+// Handles are freed by the program. `idle_until_ms` is when to poll again on the monotonic clock, UINT64_MAX
+// where only another call brings something new. Both are written on success.
+svcauth_result svcauth_client_poll_all(const svcauth_client *client,
+                                       uint64_t mono_ms,
+                                       uint64_t wall_ms,
+                                       svcauth_text **outputs,
+                                       uint64_t *idle_until_ms,
+                                       svcauth_error **error);
 
 // Notes a lease down for another client of the same configuration, as a JSON object that holds the token: for
 // `svcauth_client_adopt`. A secret; freed by `svcauth_text_free`. The times are what both clocks show now.

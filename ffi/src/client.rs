@@ -550,7 +550,7 @@ impl Client {
     }
 
     /// The next output, and what comes before the number of its task.
-    fn poll(&self, now: Now) -> Result<(core::Output, u64), Failure> {
+    pub(crate) fn poll(&self, now: Now) -> Result<(core::Output, u64), Failure> {
         let inner = self.inner(Some(now))?;
         self.run_at(now, |core| {
             let output = core.poll(now);

@@ -1,10 +1,12 @@
 //! Access tokens as objects of the caller.
 
 use crate::{
-    error::Failure,
-    guard::{look_up, out, out_text, Out},
+    error::{Error, Failure},
+    guard::{guard, look_up, out, out_text, text, Out},
     handle::{hand_out, object, release},
-    raw, ResultCode,
+    raw,
+    text::Text,
+    ResultCode,
 };
 use safer_ffi::derive_ReprC;
 #[cfg(test)]
@@ -43,7 +45,7 @@ pub enum LeaseText {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseInfo {
-    /// Names the token without telling it; the same in every process.
+    /// Names the token without telling it, the same in every process: the first 64 bits of its SHA-256.
     pub id: u64,
     /// When the client refreshes it.
     pub refresh_at_ms: u64,
@@ -147,6 +149,29 @@ pub unsafe extern "C" fn svcauth_lease_scope(
         let scope = lease.scopes().get(index as usize);
         text.write(Some(scope.ok_or_else(Failure::out_of_range)?.as_bytes()));
         Ok(())
+    })
+}
+
+/// Gives the `sub` claim of an access token, unverified, where it is a JWT that has one, and NULL otherwise: for
+/// the audit trail, and never for access. The text is freed by `svcauth_text_free`.
+#[cfg_attr(test, ffi_export(rename = "check_svcauth_token_subject"))]
+#[no_mangle]
+pub unsafe extern "C" fn svcauth_token_subject(
+    token: *const c_char,
+    len: usize,
+    subject: *mut *mut Text,
+    error: *mut *mut Error,
+) -> ResultCode {
+    guard(error, || {
+        let token = text(token, len, "token")?;
+        let out = out(subject, "subject")?;
+        match core::UnverifiedClaims::of(token).subject {
+            Some(subject) => Text::hand_out(subject, out),
+            None => {
+                out.write(std::ptr::null_mut());
+                Ok(())
+            }
+        }
     })
 }
 

@@ -26,6 +26,7 @@ mod handle;
 mod headers;
 pub mod lease;
 pub mod output;
+pub mod outputs;
 mod panic;
 pub mod record;
 pub mod result;

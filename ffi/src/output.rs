@@ -148,18 +148,7 @@ pub unsafe extern "C" fn svcauth_output_get_kind(
 ) -> ResultCode {
     look_up(|| {
         let output = object(output, "output")?;
-        out(kind, "kind")?.write(match &output.inner {
-            core::Output::Lease(_) => OutputKind::Lease,
-            core::Output::Task(task) => match task.kind {
-                TaskKind::Send { .. } => OutputKind::Send,
-                TaskKind::ReadSecret { .. } => OutputKind::ReadSecret,
-                TaskKind::Random { .. } => OutputKind::Random,
-                TaskKind::Store { .. } => OutputKind::Store,
-                _ => OutputKind::OtherTask,
-            },
-            core::Output::CallsChanged => OutputKind::CallsChanged,
-            _ => OutputKind::Event,
-        });
+        out(kind, "kind")?.write(output.kind());
         Ok(())
     })
 }
@@ -195,12 +184,7 @@ pub unsafe extern "C" fn svcauth_output_lease_change(
         let info = out(info, "info")?;
         info.write(LeaseChangeInfo {
             target: number_of(change.target),
-            state: match &change.state {
-                core::LeaseState::Ready(_) => LeaseState::Ready,
-                core::LeaseState::Once(_) => LeaseState::Once,
-                core::LeaseState::Failed { .. } => LeaseState::Failed,
-                _ => LeaseState::Cleared,
-            },
+            state: LeaseState::of(&change.state),
         });
         Ok(())
     })
@@ -305,6 +289,17 @@ impl Drop for Made {
     }
 }
 
+impl LeaseState {
+    pub(crate) fn of(state: &core::LeaseState) -> LeaseState {
+        match state {
+            core::LeaseState::Ready(_) => LeaseState::Ready,
+            core::LeaseState::Once(_) => LeaseState::Once,
+            core::LeaseState::Failed { .. } => LeaseState::Failed,
+            _ => LeaseState::Cleared,
+        }
+    }
+}
+
 impl EventLevel {
     pub(crate) fn of(level: Level) -> EventLevel {
         match level {
@@ -329,6 +324,21 @@ impl Output {
             number,
             headers,
             event: Made::default(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> OutputKind {
+        match &self.inner {
+            core::Output::Lease(_) => OutputKind::Lease,
+            core::Output::Task(task) => match task.kind {
+                TaskKind::Send { .. } => OutputKind::Send,
+                TaskKind::ReadSecret { .. } => OutputKind::ReadSecret,
+                TaskKind::Random { .. } => OutputKind::Random,
+                TaskKind::Store { .. } => OutputKind::Store,
+                _ => OutputKind::OtherTask,
+            },
+            core::Output::CallsChanged => OutputKind::CallsChanged,
+            _ => OutputKind::Event,
         }
     }
 

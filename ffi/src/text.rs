@@ -10,18 +10,22 @@ use safer_ffi::derive_ReprC;
 #[cfg(test)]
 use safer_ffi::ffi_export;
 use std::ffi::c_char;
-use svcauth_core::Secret;
+use svcauth_core::{Secret, SecretBytes};
 
-/// A text that belongs to the caller, freed by `svcauth_text_free`, which wipes it.
+/// A text, or bytes, that belongs to the caller, freed by `svcauth_text_free`, which wipes it.
 /// Immutable: any number of threads may read it.
 #[derive_ReprC(rename = "svcauth_text")]
 #[repr(opaque)]
 #[derive(Debug)]
-pub struct Text(Secret);
+pub struct Text(SecretBytes);
 
 impl Text {
     pub(crate) fn hand_out(text: impl Into<Secret>, out: Out<*mut Text>) -> Result<(), Failure> {
-        hand_out(Text(text.into()), out)
+        Text::hand_out_bytes(text.into().into_bytes(), out)
+    }
+
+    pub(crate) fn hand_out_bytes(bytes: SecretBytes, out: Out<*mut Text>) -> Result<(), Failure> {
+        hand_out(Text(bytes), out)
     }
 }
 
@@ -35,7 +39,7 @@ pub unsafe extern "C" fn svcauth_text_get(
 ) -> ResultCode {
     look_up(|| {
         let handle = object(handle, "handle")?;
-        out_text(text, len)?.write(Some(handle.0.expose().as_bytes()));
+        out_text(text, len)?.write(Some(handle.0.expose()));
         Ok(())
     })
 }

@@ -53,6 +53,8 @@ static void no_client(const void *handle, const svcauth_decision *d)
     IS_HANDLE(svcauth_client_reject(c, d, 1, SVCAUTH_REPLAY_POSSIBLE, 0, 0, &number, &lease, NULL));
     IS_HANDLE(svcauth_client_secrets_changed(c, 0, 0, NULL));
     IS_HANDLE(svcauth_client_poll(c, 0, 0, &output, &until, NULL));
+    IS_HANDLE(svcauth_client_poll_all(c, 0, 0, &made, &until, NULL));
+    IS_HANDLE(svcauth_client_hear(c, SVCAUTH_EVENT_LEVEL_WARN, NULL));
     IS_HANDLE(svcauth_client_stats(c, &stats, NULL));
     IS_HANDLE(svcauth_client_register(c, 0, 0, &number, NULL));
     IS_HANDLE(svcauth_client_registration(c, &made, NULL));
@@ -377,7 +379,22 @@ int main(void)
     IS_NULL(svcauth_client_poll(NULL, 0, 0, &out, &until, NULL));
     IS_NULL(svcauth_client_poll(c, 0, 0, NULL, &until, NULL));
     IS_NULL(svcauth_client_poll(c, 0, 0, &out, NULL, NULL));
-    CHECK(out == UNTOUCHED && until == 77);
+    made_text = UNTOUCHED;
+    IS_NULL(svcauth_client_poll_all(NULL, 0, 0, &made_text, &until, NULL));
+    IS_NULL(svcauth_client_poll_all(c, 0, 0, NULL, &until, NULL));
+    IS_NULL(svcauth_client_poll_all(c, 0, 0, &made_text, NULL, NULL));
+    CHECK(out == UNTOUCHED && until == 77 && made_text == UNTOUCHED);
+    IS_NULL(svcauth_client_hear(NULL, SVCAUTH_EVENT_LEVEL_WARN, NULL));
+    IS_VALUE(svcauth_client_hear(c, 0, NULL));
+    IS_VALUE(svcauth_client_hear(c, 4, NULL));
+    IS_NULL(svcauth_token_subject(NULL, 3, &made_text, NULL));
+    IS_NULL(svcauth_token_subject(TEXT("a"), NULL, NULL));
+    IS_UTF8(svcauth_token_subject(bad, 2, &made_text, NULL));
+    CHECK(made_text == UNTOUCHED);
+    OK(svcauth_token_subject(TEXT("a.b"), &made_text, NULL));
+    CHECK(made_text == NULL);
+    OK(svcauth_token_subject(NULL, 0, &made_text, NULL));
+    CHECK(made_text == NULL);
 
     IS_NULL(svcauth_client_complete_response(NULL, 1, 200, NULL, 0, NULL, 0, 0, 0, NULL));
     IS_NULL(svcauth_client_complete_response(c, 1, 200, NULL, 3, NULL, 0, 0, 0, NULL));
