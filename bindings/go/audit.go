@@ -40,7 +40,8 @@ func (c *Client) tellCall(r *http.Request, found *route, lease *Lease, response 
 	attributes = append(attributes, slog.String("kind", a.Kind))
 	subject, clientID := a.Subject, a.ClientID
 	if lease != nil {
-		subject, clientID = &lease.held.Subject, &lease.held.ClientID
+		said := lease.Subject()
+		subject, clientID = &said, &lease.held.ClientID
 	}
 	if subject != nil && *subject != "" {
 		attributes = append(attributes, slog.String("subject", *subject))

@@ -30,7 +30,8 @@ type Client struct {
 
 	names   []string // of the targets, by number
 	targets sync.Map // *Target by name
-	cells   sync.Map // *cell by owner
+	service []cell   // of the service's own tokens, by target
+	users   sync.Map // *cell by owner, of users' tokens
 	routes  atomic.Pointer[routes]
 	core    atomic.Pointer[core]
 	making  making
@@ -44,13 +45,14 @@ type Client struct {
 
 	events events
 
-	mutex  sync.Mutex // held for one call into the core and the polling that has to follow
-	timer  *time.Timer
-	wakeAt uint64
-	ready  []*engine.Output // tasks to start when the mutex is free
-	heard  engine.Level     // from which level on somebody listens to events
-	closed bool
-	ended  chan struct{}
+	mutex   sync.Mutex // held for one call into the core and the polling that has to follow
+	timer   *time.Timer
+	wakeAt  uint64
+	outputs engine.Outputs   // room for those of one turn
+	ready   []*engine.Output // tasks to start when the mutex is free
+	heard   engine.Level     // from which level on somebody listens to events
+	closed  bool
+	ended   chan struct{}
 }
 
 // Open makes a client as the file at path says. It touches no network and starts no goroutine: both happen when the
@@ -122,7 +124,7 @@ func (c *Client) set(made *core) error {
 	if err != nil {
 		return err
 	}
-	c.names = set.Targets
+	c.names, c.service = set.Targets, make([]cell, len(set.Targets))
 	c.waitTime, c.saveTime = milliseconds(set.Timeouts.WaitMS), milliseconds(set.Timeouts.StoreMS)
 	switch {
 	case set.Store != nil && storesAreSupported:
@@ -138,7 +140,7 @@ func (c *Client) set(made *core) error {
 		return c.errorOf(err)
 	}
 	if c.http != nil {
-		c.sender = senderOf(c.http)
+		c.sender.use(c.http)
 		c.base = c.sender.transport
 		return nil
 	}
@@ -203,11 +205,9 @@ func (c *Client) Close() error {
 	}
 	c.closed = true
 	c.disarm()
-	c.cells.Range(func(_, each any) bool {
-		held := each.(*cell)
+	c.everyCell(func(held *cell) {
 		held.lease.Store(nil)
 		held.wake(news{err: errClosed()})
-		return true
 	})
 	c.mutex.Unlock()
 	c.finishSaving()

@@ -9,7 +9,10 @@ import (
 )
 
 // core is what knows what to do. After a panic in it, which is a bug, another one takes its place.
-type core struct{ engine.Client }
+type core struct {
+	engine.Client
+	hears engine.Level // what it was told; under the client's mutex
+}
 
 // making is what a core is made with.
 type making struct {
@@ -24,10 +27,13 @@ func (m *making) core(now engine.Now) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &core{made}, nil
+	return &core{Client: made, hears: engine.LevelInfo}, nil
 }
 
 func panicked(err error) bool {
+	if err == nil {
+		return false
+	}
 	var f *engine.Failure
 	return errors.As(err, &f) && f.Panicked()
 }
@@ -36,7 +42,8 @@ func panicked(err error) bool {
 func (c *Client) replace(ended *core, why error) *core {
 	c.hold()
 	c.replaceHeld(ended, why)
-	_ = c.finish(nil)
+	tasks, _ := c.finish(nil)
+	c.start(tasks)
 	return c.core.Load()
 }
 
@@ -61,14 +68,12 @@ func (c *Client) replaceHeld(ended *core, why error) {
 		it.err = c.errorOf(why)
 	}
 	c.making.panicked = time.Now()
-	c.cells.Range(func(whose, each any) bool {
-		held := each.(*cell)
-		if lease := held.lease.Load(); lease != nil && lease.record != nil {
-			_, _ = made.Adopt(whose.(owner).target, lease.record, engine.SameClock, c.now())
+	for target := range c.service {
+		if lease := c.service[target].lease.Load(); lease != nil {
+			_, _ = made.Adopt(uint32(target), lease.held.Record(c.now()), engine.SameClock, c.now())
 		}
-		held.wake(it)
-		return true
-	})
+	}
+	c.everyCell(func(held *cell) { held.wake(it) })
 	// The core cannot tell this one itself.
 	told, _ := json.Marshal(map[string]string{"event": "client_replaced", "error": why.Error()})
 	c.events.push(event{level: engine.LevelError, json: told})

@@ -168,11 +168,11 @@ func errClosed() *Error {
 
 // errorOf turns what an engine says into an *Error; nil stays nil.
 func (c *clock) errorOf(err error) error {
-	var f *engine.Failure
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case !errors.As(err, &f):
+	}
+	var f *engine.Failure
+	if !errors.As(err, &f) {
 		return err
 	}
 	return c.failure(f)

@@ -340,7 +340,8 @@ func exchange(ctx context.Context, client *http.Client, name string, request any
 	const most, longest = 1 << 20, 30 * time.Second
 	to := message.Request()
 	defer clear(to.Body)
-	s := senderOf(client)
+	var s sender
+	s.use(client)
 	answer, failure, detail := s.send(ctx, &engine.Output{
 		Method: to.Method, URL: to.URL, Headers: to.Headers, Body: to.Body,
 		Timeout: uint64(longest.Milliseconds()), MaxBytes: most,

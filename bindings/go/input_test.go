@@ -76,7 +76,7 @@ func TestBadInputIsAFailureWithACode(t *testing.T) {
 	c.Free()
 	c.Free()
 	for _, err := range []error{
-		func() error { _, err := c.Poll(now, engine.LevelInfo); return err }(), decide(call(func(*engine.Call) {})),
+		func() error { _, err := c.PollAll(now, &engine.Outputs{}); return err }(), decide(call(func(*engine.Call) {})),
 		c.CompleteBytes(1, []byte("x"), now), func() error { _, err := c.Settings(); return err }(),
 	} {
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/openchami/svcauth-go/internal/engine"
@@ -12,17 +13,28 @@ import (
 
 // Lease is an access token that may be used now. Keep it for one call, and ask again for the next.
 type Lease struct {
-	askAt time.Duration // until when it is served without asking the core, since the client was opened
-	held  *engine.Lease
-	// For another core that takes the place of the one it came from; a secret.
-	record []byte
+	askAt  time.Duration // until when it is served without asking the core, since the client was opened
+	held   *engine.Lease
+	claims *claims
 }
 
-func newLease(l *engine.Lease) *Lease {
+// claims are what the token says of itself, once somebody has asked for it.
+type claims struct {
+	client  *Client
+	once    sync.Once
+	subject string
+}
+
+func (c *Client) newLease(l *engine.Lease) *Lease {
 	if l == nil {
 		return nil
 	}
-	return &Lease{askAt: milliseconds(l.AskAt), held: l}
+	made := &struct {
+		lease  Lease
+		claims claims
+	}{lease: Lease{askAt: milliseconds(l.AskAt), held: l}}
+	made.lease.claims, made.claims.client = &made.claims, c
+	return &made.lease
 }
 
 // Token is the access token. A secret.
@@ -33,7 +45,7 @@ func (l *Lease) Authorization() string { return l.held.Authorization }
 
 // ID names the token without telling it; the same in every process, and in events.
 func (l *Lease) ID() string {
-	return fmt.Sprintf("%016x", l.held.ID)
+	return fmt.Sprintf("%016x", l.held.ID())
 }
 
 // ExpiresAt is when it expires, by the wall clock.
@@ -46,7 +58,16 @@ func (l *Lease) Scopes() []string { return append([]string(nil), l.held.Scopes..
 func (l *Lease) ClientID() string { return l.held.ClientID }
 
 // Subject is its sub claim, unverified, where the token is a JWT.
-func (l *Lease) Subject() string { return l.held.Subject }
+func (l *Lease) Subject() string {
+	l.claims.once.Do(func() {
+		subject, err := l.claims.client.core.Load().Subject(l.held.Value)
+		if err != nil { // the client is closed
+			subject = library.Subject(l.held.Value)
+		}
+		l.claims.subject = subject
+	})
+	return l.claims.subject
+}
 
 // Format implements fmt.Formatter: no verb prints the token.
 func (l Lease) Format(f fmt.State, _ rune) {

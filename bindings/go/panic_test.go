@@ -71,7 +71,7 @@ func TestACoreThatPanicsIsReplacedAndNoLeaseIsLost(t *testing.T) {
 	if c.core.Load() == ended {
 		t.Fatal("the core is the same")
 	}
-	if _, err := ended.Poll(c.now(), engine.LevelInfo); err == nil {
+	if _, err := ended.PollAll(c.now(), &engine.Outputs{}); err == nil {
 		t.Error("the old one still answers")
 	}
 	if after, err := one.Lease(t.Context()); err != nil || after.ID() != before.ID() || server.requests != 1 {
@@ -123,7 +123,7 @@ func TestAPanicEndsTheCoreOfOneClientOnly(t *testing.T) {
 	if err := clients[1].Healthy(); err != nil {
 		t.Error(err)
 	}
-	if _, err := cores[1].Poll(clients[1].now(), engine.LevelInfo); err != nil {
+	if _, err := cores[1].PollAll(clients[1].now(), &engine.Outputs{}); err != nil {
 		t.Errorf("the other core: %v", err)
 	}
 }

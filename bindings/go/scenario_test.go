@@ -186,8 +186,8 @@ type host struct {
 	open      []*engine.Output
 	names     map[string]uint64
 	handedOut []uint64
-	announced map[string]object // records of leases by their token, as Poll gave them
-	recorded  map[string]object
+	announced map[string]*engine.Lease // by their token
+	recorded  map[string][]byte
 	monoStep  int64
 	known     map[string]string // texts by the hash under which events speak of them
 	planted   []string
@@ -216,7 +216,7 @@ func runScenario(t *testing.T, o object) {
 	h := &host{
 		scenario: scenario, mono: monoStart, idleUntil: engine.Never,
 		secrets: map[string]string{}, records: map[string]record{}, locks: map[string]held{},
-		names: map[string]uint64{}, known: map[string]string{}, announced: map[string]object{}, recorded: map[string]object{},
+		names: map[string]uint64{}, known: map[string]string{}, announced: map[string]*engine.Lease{}, recorded: map[string][]byte{},
 	}
 	err := h.start()
 	if expected, ok := scenario["refused"]; ok {
@@ -394,7 +394,7 @@ func (h *host) act(step object) any {
 	case step["secrets_changed"] == true:
 		_ = h.client.SecretsChanged(h.now())
 	case text("record") != "":
-		h.record(text("record"))
+		h.recorded[text("record")] = h.announced[text("record")].Record(h.now())
 	case text("adopt") != "":
 		return h.adopt(cmp.Or(text("target"), "smd"), text("adopt"), text("clock"))
 	case step["restart"] == true:
@@ -412,22 +412,8 @@ func (h *host) act(step object) any {
 	return nil
 }
 
-// record notes down now the lease that was noted down when it was announced: for how long it is good still.
-func (h *host) record(token string) {
-	record, now := object{}, h.now()
-	for name, value := range h.announced[token] {
-		record[name] = value
-	}
-	passed := float64(now.Mono) - record["recorded_at_mono_ms"].(float64)
-	for _, name := range []string{"refresh_in_ms", "serve_for_ms", "expires_in_ms"} {
-		record[name] = max(record[name].(float64)-passed, 0)
-	}
-	record["recorded_at_mono_ms"], record["recorded_at_wall_ms"] = now.Mono, now.Wall
-	h.recorded[token] = record
-}
-
 func (h *host) adopt(target, token, clock string) any {
-	record, _ := json.Marshal(h.recorded[token])
+	record := h.recorded[token]
 	of := map[string]engine.RecordClock{"same": engine.SameClock, "other": engine.OtherClock}[clock]
 	adopted, err := h.client.Adopt(uint32(slices.Index(h.targets, target)), record, of, h.now())
 	switch {
@@ -619,28 +605,33 @@ func (h *host) complete(id uint64, answer object) error {
 }
 
 func (h *host) poll() {
-	for range mostOutputs {
-		o, err := h.client.Poll(h.now(), engine.LevelInfo)
+	for n := 0; n < mostOutputs; {
+		var outputs engine.Outputs
+		idleUntil, err := h.client.PollAll(h.now(), &outputs)
 		if err != nil {
 			h.wrong("poll: %v", err)
 			return
 		}
-		switch o.Kind {
-		case engine.OutputIdle:
-			if h.idleUntil = o.IdleUntil; h.idleUntil != engine.Never {
-				h.idleUntil = uint64(int64(o.IdleUntil) - h.monoStep)
+		if len(outputs.All) == 0 {
+			if h.idleUntil = idleUntil; idleUntil != engine.Never {
+				h.idleUntil = uint64(int64(idleUntil) - h.monoStep)
 			}
 			if h.idleUntil <= h.mono {
 				h.wrong("idle until %d, which is past", int64(h.idleUntil)-monoStart)
 			}
 			return
-		case engine.OutputLease:
-			h.change(o)
-		case engine.OutputEvent:
-			h.event(o)
-		case engine.OutputCallsChanged:
-		default:
-			h.task(o)
+		}
+		n += len(outputs.All)
+		for n := range outputs.All {
+			switch o := &outputs.All[n]; o.Kind {
+			case engine.OutputLease:
+				h.change(o)
+			case engine.OutputEvent:
+				h.event(o)
+			case engine.OutputCallsChanged:
+			default:
+				h.task(o)
+			}
 		}
 	}
 	h.wrong("more than %d outputs without a pause", mostOutputs)
@@ -704,7 +695,7 @@ func (h *host) show(o *engine.Output) object {
 		return object{"store": "unlock", "key": o.Key, "fence": float64(o.Fence)}
 	}
 	headers := object{}
-	for line := range strings.SplitSeq(string(o.Headers), "\r\n") {
+	for line := range strings.SplitSeq(o.Headers, "\r\n") {
 		if name, value, found := strings.Cut(line, ": "); found {
 			headers[strings.ToLower(name)] = value
 		}
@@ -754,9 +745,7 @@ func (h *host) change(o *engine.Output) {
 	switch o.State {
 	case engine.LeaseReady:
 		shown["ready"] = h.lease(o.Lease)
-		if o.Record != nil {
-			h.announced[o.Lease.Value], _ = fromJSON(o.Record).(object)
-		}
+		h.announced[o.Lease.Value] = o.Lease
 	case engine.LeaseOnce:
 		shown["once"] = h.lease(o.Lease)
 	case engine.LeaseCleared:
@@ -780,7 +769,9 @@ func (h *host) event(o *engine.Output) {
 }
 
 func (h *host) lease(l *engine.Lease) object {
-	h.checkPlanted(fmt.Sprintf("%v %+v %#v %s", newLease(l), newLease(l), newLease(l), newLease(l)))
+	public := new(Client).newLease(l)
+	h.checkPlanted(fmt.Sprintf("%v %+v %#v %s", public, public, public, public))
+	subject, _ := h.client.Subject(l.Value)
 	scopes := []any{}
 	for _, scope := range l.Scopes {
 		scopes = append(scopes, scope)
@@ -791,13 +782,13 @@ func (h *host) lease(l *engine.Lease) object {
 		}
 		return text
 	}
-	if l.ID != leaseID(l.Value) || l.Authorization != "Bearer "+l.Value {
+	if l.ID() != leaseID(l.Value) || l.Authorization != "Bearer "+l.Value {
 		h.wrong("the lease's id or authorization is not its token's")
 	}
 	return object{
 		"token": l.Value, "refresh_at": h.since(l.RefreshAt), "ask_at": h.since(l.AskAt), "serve_until": h.since(l.ServeUntil),
 		"expires_at": h.since(l.ExpiresAt), "expires_at_wall": float64(l.ExpiresAtWall) - wallStart, "scopes": scopes,
-		"client_id": optional(l.ClientID), "subject": optional(l.Subject),
+		"client_id": optional(l.ClientID), "subject": optional(subject),
 	}
 }
 

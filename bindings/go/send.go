@@ -11,6 +11,8 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openchami/svcauth-go/internal/engine"
@@ -22,14 +24,14 @@ type sender struct {
 	transport http.RoundTripper
 	timeout   time.Duration
 	own       *http.Transport // nil where the program gave one
+	last      atomic.Pointer[parsed]
 }
 
-func senderOf(given *http.Client) sender {
-	s := sender{transport: given.Transport, timeout: given.Timeout}
+func (s *sender) use(given *http.Client) {
+	s.transport, s.timeout = given.Transport, given.Timeout
 	if s.transport == nil {
 		s.transport = http.DefaultTransport
 	}
-	return s
 }
 
 var errTooLarge = errors.New("the body is larger than allowed")
@@ -40,12 +42,11 @@ func (s *sender) send(ctx context.Context, task *engine.Output) (*engine.Answer,
 	if s.timeout > 0 {
 		timeout = min(timeout, s.timeout)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	var reach reach
-	answer, err := s.exchange(httptrace.WithClientTrace(ctx, reach.trace()), task)
+	sending := &sending{parent: ctx, until: time.Now().Add(timeout)}
+	defer sending.end()
+	answer, err := s.exchange(sending, task)
 	if err != nil {
-		failure := reach.failure(err)
+		failure := sending.reach.failure(err)
 		if failure == engine.SendTimeout {
 			return nil, failure, ""
 		}
@@ -55,32 +56,22 @@ func (s *sender) send(ctx context.Context, task *engine.Output) (*engine.Answer,
 }
 
 func (s *sender) exchange(ctx context.Context, task *engine.Output) (*engine.Answer, error) {
-	to, err := url.Parse(task.URL)
+	to, err := s.parse(task.URL)
 	if err != nil {
 		return nil, err
 	}
-	request := &http.Request{
-		Method:        task.Method,
-		URL:           to,
-		Host:          to.Host,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        make(http.Header, 8),
-		Body:          http.NoBody,
-		ContentLength: int64(len(task.Body)),
-		// A connection that is kept may be closed by the server just as the request is written, and what can be used
-		// once would be lost with it.
-		Close: true,
-	}
-	setFields(request.Header, task.Headers)
-	if request.Header.Get("User-Agent") == "" {
-		request.Header.Set("User-Agent", "svcauth-go")
-	}
+	request := new(http.Request).WithContext(ctx)
+	request.Method, request.URL, request.Host = task.Method, to, to.Host
+	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
+	request.Header = header(task.Headers)
+	request.Body, request.ContentLength = http.NoBody, int64(len(task.Body))
+	// A connection that is kept may be closed by the server just as the request is written, and what can be used once
+	// would be lost with it.
+	request.Close = true
 	if len(task.Body) > 0 {
-		request.Body = io.NopCloser(bytes.NewReader(task.Body))
+		request.Body = newBody(task.Body)
 	}
-	response, err := s.transport.RoundTrip(request.WithContext(ctx))
+	response, err := s.transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +83,82 @@ func (s *sender) exchange(ctx context.Context, task *engine.Output) (*engine.Ans
 	return &engine.Answer{Status: response.StatusCode, Fields: fields(response.Header), Body: body}, nil
 }
 
+// parse is url.Parse, which need not be done again for the URL of the last request.
+func (s *sender) parse(text string) (*url.URL, error) {
+	last := s.last.Load()
+	if last == nil || last.text != text {
+		to, err := url.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		last = &parsed{text, *to}
+		s.last.Store(last)
+	}
+	to := last.url
+	return &to, nil
+}
+
+type parsed struct {
+	text string
+	url  url.URL
+}
+
+// body is a request's.
+type body struct{ bytes.Reader }
+
+func newBody(of []byte) *body {
+	b := &body{}
+	b.Reset(of)
+	return b
+}
+
+func (*body) Close() error { return nil }
+
+// sending is the context of a request, made when the transport looks at it: it ends with the client's, and when the
+// request's time is over.
+type sending struct {
+	parent context.Context
+	until  time.Time
+	reach  reach
+
+	once   sync.Once
+	made   context.Context
+	cancel context.CancelFunc
+}
+
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+func (s *sending) get() context.Context {
+	s.once.Do(func() {
+		s.made, s.cancel = context.WithDeadline(httptrace.WithClientTrace(s.parent, s.reach.trace()), s.until)
+	})
+	return s.made
+}
+
+func (s *sending) end() {
+	s.once.Do(func() { s.made = over })
+	if s.cancel != nil {
+		s.cancel()
+	}
+}
+
+func (s *sending) Deadline() (time.Time, bool) { return s.get().Deadline() }
+func (s *sending) Done() <-chan struct{}       { return s.get().Done() }
+func (s *sending) Err() error                  { return s.get().Err() }
+func (s *sending) Value(key any) any           { return s.get().Value(key) }
+
 // readAll leaves no copies of the body behind, which io.ReadAll does as it grows.
 func readAll(response *http.Response, most uint64) ([]byte, error) {
 	if response.ContentLength > 0 && uint64(response.ContentLength) > most {
 		return nil, errTooLarge
 	}
-	size := response.ContentLength + 1
-	if size < 512 {
-		size = 4096
+	size := int64(4096)
+	if response.ContentLength >= 0 {
+		size = response.ContentLength + 1 // so that the end is seen without growing
 	}
 	body := make([]byte, 0, size)
 	for {
@@ -145,14 +204,28 @@ func fields(header http.Header) []byte {
 	return block
 }
 
-// setFields reads what fields writes.
-func setFields(header http.Header, block []byte) {
-	text := string(block)
-	for line := range strings.SplitSeq(text, "\r\n") {
+var userAgent = []string{"svcauth-go"}
+
+// header reads what fields writes, and says who sends where nothing says it.
+func header(block string) http.Header {
+	lines := strings.Count(block, "\r\n")
+	values := make([]string, 0, lines+1)
+	header := make(http.Header, lines+1)
+	for line := range strings.SplitSeq(block, "\r\n") {
 		if name, value, found := strings.Cut(line, ": "); found {
-			header.Add(name, value)
+			name = http.CanonicalHeaderKey(name)
+			if _, again := header[name]; again {
+				header[name] = append(header[name], value)
+				continue
+			}
+			values = append(values, value)
+			header[name] = values[len(values)-1 : len(values) : len(values)]
 		}
 	}
+	if _, given := header["User-Agent"]; !given {
+		header["User-Agent"] = userAgent
+	}
+	return header
 }
 
 // reach tells how far a request came.

@@ -90,11 +90,24 @@ func (c *cell) wake(it news) {
 }
 
 func (c *Client) cell(whose owner) *cell {
-	if known, ok := c.cells.Load(whose); ok {
+	if whose.subject == "" {
+		return &c.service[whose.target]
+	}
+	if known, ok := c.users.Load(whose); ok {
 		return known.(*cell)
 	}
-	known, _ := c.cells.LoadOrStore(whose, &cell{})
+	known, _ := c.users.LoadOrStore(whose, &cell{})
 	return known.(*cell)
+}
+
+func (c *Client) everyCell(does func(*cell)) {
+	for n := range c.service {
+		does(&c.service[n])
+	}
+	c.users.Range(func(_, each any) bool {
+		does(each.(*cell))
+		return true
+	})
 }
 
 // fresh gives the lease at hand, if it can be handed out without asking the core.
@@ -116,38 +129,59 @@ func (c *Client) wait(ctx context.Context, t *Target) (*Lease, error) {
 // get asks the core for a token, and waits for it until ctx ends.
 func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, engine.Now) (*engine.Lease, error)) (*Lease, error) {
 	c.asked.Add(1)
-	end := time.NewTimer(c.waitTime)
-	defer end.Stop()
-	for first := true; ; first = false {
+	asked := time.Now()
+	for counted := false; ; {
 		var lease *engine.Lease
 		var place *waiting
-		err := c.turn(func(core engine.Client, now engine.Now) (err error) {
-			if lease, err = ask(core, now); err == nil && lease == nil {
-				place = c.cell(whose).enlist()
+		request, err := c.turnFor(ctx, func(core engine.Client, now engine.Now) (first bool, err error) {
+			if lease, err = ask(core, now); err != nil || lease != nil {
+				return false, err
 			}
-			return err
+			of := c.cell(whose)
+			first = of.waiting == nil
+			place = of.enlist()
+			return first, nil
 		})
 		if err != nil {
 			return nil, err
 		}
 		if lease != nil {
-			return newLease(lease), nil
+			return c.newLease(lease), nil
 		}
-		if first {
+		if !counted {
 			c.waited.Add(1)
+			counted = true
 		}
-		select {
-		case <-place.heard:
-		case <-ctx.Done():
-			return nil, &gaveUp{cause: ctx.Err(), reason: c.reason(whose.target)}
-		case <-end.C:
-			if reason := c.reason(whose.target); reason != nil {
-				return nil, reason
-			}
-			return nil, newError(ErrTimeout, "no token in time; check the server, or wait longer (timeouts.wait_s)", "")
+		if request != nil {
+			c.start(c.perform(request))
+		}
+		if err := c.sleep(ctx, place, whose, c.waitTime-time.Since(asked)); err != nil {
+			return nil, err
 		}
 		if place.news.lease != nil || place.news.err != nil {
 			return place.news.lease, place.news.err
 		}
+	}
+}
+
+// sleep waits for news.
+func (c *Client) sleep(ctx context.Context, place *waiting, whose owner, longest time.Duration) error {
+	select {
+	case <-place.heard:
+		return nil
+	default:
+	}
+	end := time.NewTimer(longest)
+	defer end.Stop()
+	select {
+	case <-place.heard:
+		return nil
+	case <-ctx.Done():
+		return &gaveUp{cause: ctx.Err(), reason: c.reason(whose.target)}
+	case <-end.C:
+		if reason := c.reason(whose.target); reason != nil {
+			return reason
+		}
+		return newError(ErrTimeout, "no token in time; check the server, or wait longer (timeouts.wait_s)", "")
 	}
 }

@@ -28,40 +28,36 @@ func (c *Client) atOnce(task *engine.Output) bool {
 	return true
 }
 
-// perform does a task and answers it.
-func (c *Client) perform(task *engine.Output) {
+// perform does a task and answers it; it gives the tasks that follow.
+func (c *Client) perform(task *engine.Output) []*engine.Output {
 	defer c.work.Done()
-	deepen()
 	if task.Kind == engine.OutputSend {
+		defer clear(task.Body)
 		// Its timeout ends before its deadline.
 		answer, failure, detail := c.sender.send(c.ctx, task)
-		c.complete(func(core engine.Client, now engine.Now) error {
+		return c.complete(func(core engine.Client, now engine.Now) error {
 			if answer == nil {
 				return core.CompleteSendFailed(task.Task, failure, detail, now)
 			}
 			defer clear(answer.Body)
 			return core.CompleteResponse(task.Task, answer, now)
 		})
-		clear(task.Body)
-		return
 	}
 	ctx, cancel := context.WithDeadline(c.ctx, c.started.Add(milliseconds(task.Deadline)))
 	defer cancel()
-	switch task.Kind {
-	case engine.OutputReadSecret:
-		value, err := c.secrets.read(ctx, task.SecretKind, task.Secret)
-		c.complete(func(core engine.Client, now engine.Now) error {
-			completeBytes(core, now, task.Task, value, err)
-			return nil
-		})
-	case engine.OutputStore:
+	if task.Kind == engine.OutputStore {
+		defer clear(task.Value)
 		answer := c.store.perform(ctx, task)
-		c.complete(func(core engine.Client, now engine.Now) error {
+		return c.complete(func(core engine.Client, now engine.Now) error {
 			defer clear(answer.value)
 			return answer.complete(core, now, task.Task)
 		})
-		clear(task.Value)
 	}
+	value, err := c.secrets.read(ctx, task.SecretKind, task.Secret)
+	return c.complete(func(core engine.Client, now engine.Now) error {
+		completeBytes(core, now, task.Task, value, err)
+		return nil
+	})
 }
 
 // deepen makes a new goroutine's stack as large as a call into the core takes, while there is nothing on it. It would

@@ -195,7 +195,7 @@ func (c *Client) answered(made *engine.Call, response *http.Response, replay eng
 // report says that a lease was refused, where the call is not made again.
 func (c *Client) report(made *engine.Call, sent *Lease) {
 	_ = c.turn(func(core engine.Client, now engine.Now) error {
-		_, _, err := core.Reject(made, sent.held.ID, engine.ReplayImpossible, now)
+		_, _, err := core.Reject(made, sent.held.ID(), engine.ReplayImpossible, now)
 		return err
 	})
 }
@@ -207,14 +207,14 @@ func (c *Client) reject(ctx context.Context, made *engine.Call, sent *Lease, fou
 		var lease *engine.Lease
 		var place *waiting
 		err := c.turn(func(core engine.Client, now engine.Now) (err error) {
-			what, lease, err = core.Reject(made, sent.held.ID, engine.ReplayPossible, now)
+			what, lease, err = core.Reject(made, sent.held.ID(), engine.ReplayPossible, now)
 			if what == engine.RejectionWait {
 				place = c.cell(found.whose).enlist()
 			}
 			return err
 		})
 		if err != nil || what != engine.RejectionWait || last {
-			return newLease(lease)
+			return c.newLease(lease)
 		}
 		c.waited.Add(1)
 		select {

@@ -1,6 +1,7 @@
 package svcauth
 
 import (
+	"context"
 	"time"
 
 	"github.com/openchami/svcauth-go/internal/engine"
@@ -14,13 +15,37 @@ func (c *Client) turn(call func(core engine.Client, now engine.Now) error) error
 		c.mutex.Unlock()
 		return errClosed()
 	}
-	return c.finish(call)
+	tasks, err := c.finish(call)
+	c.start(tasks)
+	return err
 }
 
-// complete is the turn that answers a task; it is taken after Close too, which waits for it.
-func (c *Client) complete(call func(core engine.Client, now engine.Now) error) {
+// turnFor is turn for a caller who waits then. Where call says that it is the first who does, the request that follows
+// may come back for the caller to perform: one who cannot give up before it ends saves a goroutine and the way to it.
+func (c *Client) turnFor(ctx context.Context, call func(core engine.Client, now engine.Now) (first bool, err error)) (*engine.Output, error) {
 	c.hold()
-	_ = c.finish(call) // a task that nobody awaits any more is none of our business
+	if c.closed {
+		c.mutex.Unlock()
+		return nil, errClosed()
+	}
+	first := false
+	tasks, err := c.finish(func(core engine.Client, now engine.Now) (err error) {
+		first, err = call(core, now)
+		return err
+	})
+	if first && ctx.Done() == nil && len(tasks) == 1 && tasks[0].Kind == engine.OutputSend && milliseconds(tasks[0].Timeout) <= c.waitTime {
+		return tasks[0], err
+	}
+	c.start(tasks)
+	return nil, err
+}
+
+// complete is the turn that answers a task; it is taken after Close too, which waits for it. It gives the tasks that
+// follow.
+func (c *Client) complete(call func(core engine.Client, now engine.Now) error) []*engine.Output {
+	c.hold()
+	tasks, _ := c.finish(call) // a task that nobody awaits any more is none of our business
+	return tasks
 }
 
 // hold takes the mutex for a turn. The logger is asked before, since it is the program's.
@@ -30,71 +55,101 @@ func (c *Client) hold() {
 	c.heard = least
 }
 
-// finish ends a turn whose mutex is held.
-func (c *Client) finish(call func(core engine.Client, now engine.Now) error) error {
+// finish ends a turn whose mutex is held. The tasks are to be performed, each once.
+func (c *Client) finish(call func(core engine.Client, now engine.Now) error) ([]*engine.Output, error) {
+	now := c.now()
 	var err error
+	c.listen()
 	if call != nil {
 		asked := c.core.Load()
-		if err = call(asked.Client, c.now()); panicked(err) {
+		if err = call(asked.Client, now); panicked(err) {
 			c.replaceHeld(asked, err)
-			err = call(c.core.Load().Client, c.now())
+			err = call(c.core.Load().Client, now)
 		}
 		err = c.errorOf(err)
 	}
-	c.poll()
+	c.poll(now)
 	tasks := c.ready
 	c.ready = nil
 	c.work.Add(len(tasks))
 	c.mutex.Unlock()
 	c.emit()
-	for _, task := range tasks {
-		go c.perform(task)
+	return tasks, err
+}
+
+// start performs tasks on goroutines of their own.
+func (c *Client) start(tasks []*engine.Output) {
+	for n := range tasks {
+		go c.run(tasks[n : n+1])
 	}
-	return err
+}
+
+// run performs tasks, and what follows from them: one here, so that nothing waits for the turn of one goroutine more.
+func (c *Client) run(tasks []*engine.Output) {
+	deepen()
+	for len(tasks) > 0 {
+		c.start(tasks[1:])
+		tasks = c.perform(tasks[0])
+	}
+}
+
+// listen tells the core which events somebody listens to.
+func (c *Client) listen() {
+	if core := c.core.Load(); core.hears != c.heard && core.Hear(c.heard) == nil {
+		core.hears = c.heard
+	}
 }
 
 // poll fetches all there is.
-func (c *Client) poll() {
+func (c *Client) poll(now engine.Now) {
 	for again := true; ; {
 		asked := c.core.Load()
-		o, err := asked.Poll(c.now(), c.heard)
+		idleUntil, err := asked.PollAll(now, &c.outputs)
+		if panicked(err) && again {
+			c.replaceHeld(asked, err)
+			again = false
+			continue
+		}
 		if err != nil {
-			if panicked(err) && again {
-				c.replaceHeld(asked, err)
-				again = false
-				continue
-			}
 			return
 		}
-		switch o.Kind {
-		case engine.OutputIdle:
-			c.arm(o.IdleUntil)
+		answered := false
+		for n := range c.outputs.All {
+			answered = c.take(&c.outputs.All[n]) || answered
+		}
+		c.outputs.Reset()
+		if !answered {
+			c.arm(idleUntil)
 			return
-		case engine.OutputLease:
-			c.deliver(o)
-		case engine.OutputEvent:
-			if o.Level >= c.heard {
-				c.events.push(event{level: o.Level, json: o.Event})
-			}
-		case engine.OutputCallsChanged:
-			c.routes.Store(nil)
-		default:
-			if !c.atOnce(o) {
-				c.ready = append(c.ready, o)
-			}
 		}
 	}
 }
 
-// arm sets the time of the next turn.
+// take does what an output asks for; whether that was a task, and is answered.
+func (c *Client) take(o *engine.Output) bool {
+	switch o.Kind {
+	case engine.OutputLease:
+		c.deliver(o)
+	case engine.OutputEvent:
+		c.events.push(event{level: o.Level, json: o.Event})
+	case engine.OutputCallsChanged:
+		c.routes.Store(nil)
+	default:
+		if c.atOnce(o) {
+			return true
+		}
+		task := *o
+		c.ready = append(c.ready, &task)
+	}
+	return false
+}
+
+// arm sees to it that there is a turn at this time. A timer that goes off earlier stays: it sets the next one.
 func (c *Client) arm(at uint64) {
-	if c.closed || at == c.wakeAt {
+	if c.closed || at >= c.wakeAt {
 		return
 	}
 	c.disarm()
-	if at == engine.Never {
-		return
-	}
 	c.wakeAt = at
 	c.work.Add(1)
 	c.timer = time.AfterFunc(max(time.Until(c.started.Add(milliseconds(at))), time.Millisecond), c.wake)
@@ -116,7 +171,8 @@ func (c *Client) wake() {
 		return
 	}
 	c.wakeAt = engine.Never
-	_ = c.finish(nil)
+	tasks, _ := c.finish(nil)
+	c.run(tasks)
 }
 
 // deliver passes on what has become of a token.
@@ -124,19 +180,18 @@ func (c *Client) deliver(o *engine.Output) {
 	cell := c.cell(owner{o.Target, o.Subject})
 	switch o.State {
 	case engine.LeaseReady:
-		lease := newLease(o.Lease)
-		lease.record = o.Record
+		lease := c.newLease(o.Lease)
 		if !c.closed {
 			cell.lease.Store(lease)
 		}
 		cell.wake(news{lease: lease})
 	case engine.LeaseOnce:
 		cell.lease.Store(nil)
-		cell.wake(news{lease: newLease(o.Lease)})
+		cell.wake(news{lease: c.newLease(o.Lease)})
 	case engine.LeaseCleared:
 		cell.lease.Store(nil)
 		if o.Subject != "" {
-			c.cells.Delete(owner{o.Target, o.Subject})
+			c.users.Delete(owner{o.Target, o.Subject})
 			cell.wake(news{})
 		}
 	case engine.LeaseFailed:

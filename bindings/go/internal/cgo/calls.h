@@ -31,14 +31,12 @@ static inline void read_failure(const svcauth_error *error, failure *out) {
 }
 
 typedef struct {
-  text value, client_id, subject, authorization;
+  text client_id, authorization;
   svcauth_lease_info info;
 } lease;
 
 static inline void read_lease(const svcauth_lease *from, lease *out) {
-  svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_VALUE, &out->value.at, &out->value.len);
   svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_CLIENT_ID, &out->client_id.at, &out->client_id.len);
-  svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_SUBJECT, &out->subject.at, &out->subject.len);
   svcauth_lease_get_text(from, SVCAUTH_LEASE_TEXT_AUTHORIZATION, &out->authorization.at, &out->authorization.len);
   svcauth_lease_get_info(from, &out->info);
 }
@@ -124,17 +122,26 @@ static inline svcauth_result reject(const svcauth_client *client, const call *ma
 }
 
 typedef struct {
-  svcauth_output *handle; // NULL: idle
+  svcauth_text *handle; // NULL: none
+  text block;
   uint64_t idle_until;
-  svcauth_output_kind kind;
+} outputs;
+
+static inline svcauth_result poll_all(const svcauth_client *client, uint64_t mono, uint64_t wall, outputs *out,
+                                      svcauth_error **error) {
+  svcauth_result result = svcauth_client_poll_all(client, mono, wall, &out->handle, &out->idle_until, error);
+  if (result == SVCAUTH_RESULT_OK && out->handle != NULL)
+    svcauth_text_get(out->handle, &out->block.at, &out->block.len);
+  return result;
+}
+
+// Handles that stand among the outputs.
+static inline svcauth_error *error_of(uint64_t handle) { return (svcauth_error *)(uintptr_t)handle; }
+static inline svcauth_output *output_of(uint64_t handle) { return (svcauth_output *)(uintptr_t)handle; }
+
+typedef struct {
   svcauth_task_info task;
-  svcauth_lease_change_info change;
-  svcauth_lease *lease;
-  svcauth_text *record; // of a service's own lease in state ready
-  svcauth_error *error;
-  svcauth_event_level level;
-  text event, method, url, headers, body, secret, key, value, subject;
-  svcauth_send_info send;
+  text secret, key, value;
   svcauth_secret_kind secret_kind;
   uint64_t random;
   svcauth_store_info store;
@@ -144,37 +151,11 @@ static inline void output_text(const svcauth_output *from, svcauth_output_text w
   svcauth_output_get_text(from, which, &out->at, &out->len);
 }
 
-// The text of an event comes from this level on.
-static inline svcauth_result poll_output(const svcauth_client *client, uint64_t mono, uint64_t wall,
-                                         svcauth_event_level least, output *out, svcauth_error **error) {
-  svcauth_result result = svcauth_client_poll(client, mono, wall, &out->handle, &out->idle_until, error);
-  const svcauth_output *from = out->handle;
-  if (result != SVCAUTH_RESULT_OK || from == NULL)
-    return result;
-  svcauth_output_get_kind(from, &out->kind);
-  switch (out->kind) {
-  case SVCAUTH_OUTPUT_KIND_LEASE:
-    svcauth_output_lease_change(from, &out->change);
-    output_text(from, SVCAUTH_OUTPUT_TEXT_SUBJECT, &out->subject);
-    if (out->change.state == SVCAUTH_LEASE_STATE_FAILED)
-      svcauth_output_error(from, &out->error);
-    else if (out->change.state != SVCAUTH_LEASE_STATE_CLEARED)
-      svcauth_output_lease(from, &out->lease);
-    if (out->change.state == SVCAUTH_LEASE_STATE_READY && out->subject.len == 0)
-      svcauth_lease_record(out->lease, mono, wall, &out->record, NULL);
-    return result;
-  case SVCAUTH_OUTPUT_KIND_EVENT:
-    svcauth_output_event_level(from, &out->level);
-    if (out->level >= least)
-      output_text(from, SVCAUTH_OUTPUT_TEXT_EVENT, &out->event);
-    return result;
-  case SVCAUTH_OUTPUT_KIND_SEND:
-    output_text(from, SVCAUTH_OUTPUT_TEXT_METHOD, &out->method);
-    output_text(from, SVCAUTH_OUTPUT_TEXT_URL, &out->url);
-    output_text(from, SVCAUTH_OUTPUT_TEXT_HEADERS, &out->headers);
-    output_text(from, SVCAUTH_OUTPUT_TEXT_BODY, &out->body);
-    svcauth_output_send(from, &out->send);
-    break;
+static inline void read_output(const svcauth_output *from, output *out) {
+  svcauth_output_kind kind = 0;
+  svcauth_output_get_kind(from, &kind);
+  svcauth_output_task(from, &out->task);
+  switch (kind) {
   case SVCAUTH_OUTPUT_KIND_READ_SECRET:
     svcauth_output_secret_kind(from, &out->secret_kind);
     output_text(from, SVCAUTH_OUTPUT_TEXT_SECRET, &out->secret);
@@ -190,6 +171,4 @@ static inline svcauth_result poll_output(const svcauth_client *client, uint64_t 
   default:
     break;
   }
-  svcauth_output_task(from, &out->task);
-  return result;
 }

@@ -13,8 +13,10 @@ package cgo
 #cgo nocallback svcauth_client_complete_response
 #cgo noescape svcauth_client_complete_bytes
 #cgo nocallback svcauth_client_complete_bytes
-#cgo noescape poll_output
-#cgo nocallback poll_output
+#cgo noescape poll_all
+#cgo nocallback poll_all
+#cgo noescape svcauth_text_free
+#cgo nocallback svcauth_text_free
 #cgo noescape read_decision
 #cgo nocallback read_decision
 #cgo noescape read_lease
@@ -320,35 +322,54 @@ func (c *client) CompleteUnsupported(task uint64, now engine.Now) error {
 	return failed(result, object)
 }
 
-func (c *client) Poll(now engine.Now, least engine.Level) (*engine.Output, error) {
+func (c *client) Subject(token string) (string, error) {
+	return library{}.Subject(token), nil
+}
+
+func (library) Subject(token string) string {
+	var text *C.svcauth_text
+	p, n := chars(token)
+	if C.svcauth_token_subject(p, n, &text, nil) != C.SVCAUTH_RESULT_OK {
+		return ""
+	}
+	return string(owned(text))
+}
+
+func (c *client) Hear(least engine.Level) error {
 	c.mutex.RLock()
 	defer c.mutex.RUnlock()
-	var from C.output
 	var object *C.svcauth_error
-	if result := C.poll_output(c.handle, C.uint64_t(now.Mono), C.uint64_t(now.Wall), C.svcauth_event_level(least), &from, &object); result != C.SVCAUTH_RESULT_OK {
-		return nil, failed(result, object)
+	return failed(C.svcauth_client_hear(c.handle, C.svcauth_event_level(least), &object), object)
+}
+
+func (c *client) PollAll(now engine.Now, outputs *engine.Outputs) (uint64, error) {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	var from C.outputs
+	var object *C.svcauth_error
+	if result := C.poll_all(c.handle, C.uint64_t(now.Mono), C.uint64_t(now.Wall), &from, &object); result != C.SVCAUTH_RESULT_OK {
+		return 0, failed(result, object)
 	}
-	if from.handle == nil {
-		return &engine.Output{Kind: engine.OutputIdle, IdleUntil: uint64(from.idle_until)}, nil
+	if from.handle != nil {
+		defer C.svcauth_text_free(from.handle)
+		block := unsafe.Slice((*byte)(unsafe.Pointer(from.block.at)), int(from.block.len))
+		outputs.Read(block, failureOf, task)
 	}
-	defer C.svcauth_output_free(from.handle)
-	o := &engine.Output{
-		Kind: engine.OutputKind(from.kind), Task: uint64(from.task.id), Deadline: uint64(from.task.deadline_ms),
-	}
+	return uint64(from.idle_until), nil
+}
+
+func failureOf(handle uint64) *engine.Failure {
+	return failure(C.error_of(C.uint64_t(handle)))
+}
+
+// task reads a task that comes as an object, and frees it.
+func task(kind engine.OutputKind, handle uint64) engine.Output {
+	var from C.output
+	object := C.output_of(C.uint64_t(handle))
+	defer C.svcauth_output_free(object)
+	C.read_output(object, &from)
+	o := engine.Output{Kind: kind, Task: uint64(from.task.id), Deadline: uint64(from.task.deadline_ms)}
 	switch o.Kind {
-	case engine.OutputLease:
-		o.Target, o.State, o.Subject = uint32(from.change.target), engine.LeaseState(from.change.state), str(from.subject)
-		o.Record = owned(from.record)
-		o.Lease = take(from.lease)
-		if from.error != nil {
-			o.Failure = failure(from.error)
-		}
-	case engine.OutputEvent:
-		o.Level, o.Event = engine.Level(from.level), bytes(from.event)
-	case engine.OutputSend:
-		o.Method, o.URL, o.Body = str(from.method), str(from.url), bytes(from.body)
-		o.Timeout, o.MaxBytes = uint64(from.send.timeout_ms), uint64(from.send.max_bytes)
-		o.Headers = bytes(from.headers)
 	case engine.OutputReadSecret:
 		o.SecretKind, o.Secret = engine.SecretKind(from.secret_kind), str(from.secret)
 	case engine.OutputRandom:
@@ -357,7 +378,7 @@ func (c *client) Poll(now engine.Now, least engine.Level) (*engine.Output, error
 		o.Operation, o.Key, o.Value = engine.StoreOp(from.store.operation), str(from.key), bytes(from.value)
 		o.Version, o.TTL, o.Fence = uint64(from.store.version), uint64(from.store.ttl_ms), uint64(from.store.fence)
 	}
-	return o, nil
+	return o
 }
 
 // failed makes an error of a result and its error object, which it frees.
@@ -406,17 +427,14 @@ func take(handle *C.svcauth_lease) *engine.Lease {
 	var from C.lease
 	C.read_lease(handle, &from)
 	l := &engine.Lease{
-		Value:         str(from.value),
-		Authorization: str(from.authorization),
 		ClientID:      str(from.client_id),
-		Subject:       str(from.subject),
-		ID:            uint64(from.info.id),
 		RefreshAt:     uint64(from.info.refresh_at_ms),
 		AskAt:         uint64(from.info.ask_at_ms),
 		ServeUntil:    uint64(from.info.serve_until_ms),
 		ExpiresAt:     uint64(from.info.expires_at_ms),
 		ExpiresAtWall: uint64(from.info.expires_at_wall_ms),
 	}
+	l.Authorized(str(from.authorization))
 	if from.info.scopes > 0 {
 		l.Scopes = make([]string, from.info.scopes)
 		for n := range l.Scopes {

@@ -37,7 +37,7 @@ func (e *exchange) Request() engine.Request {
 	return engine.Request{
 		Method:  str(text(C.SVCAUTH_EXCHANGE_TEXT_METHOD)),
 		URL:     str(text(C.SVCAUTH_EXCHANGE_TEXT_URL)),
-		Headers: bytes(text(C.SVCAUTH_EXCHANGE_TEXT_HEADERS)),
+		Headers: str(text(C.SVCAUTH_EXCHANGE_TEXT_HEADERS)),
 		Body:    bytes(text(C.SVCAUTH_EXCHANGE_TEXT_BODY)),
 	}
 }

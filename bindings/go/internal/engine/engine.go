@@ -20,6 +20,8 @@ type Library interface {
 	New(config []byte, capabilities uint32, seed uint64, now Now) (Client, error)
 	// NewExchange makes a single message of its name and its parameters, a JSON object.
 	NewExchange(name string, parameters []byte) (Exchange, error)
+	// Subject is the sub claim of a token, unverified, where it is a JWT that has one.
+	Subject(token string) string
 }
 
 // Exchange is a message to be sent, and what reads its answer.
@@ -33,8 +35,8 @@ type Exchange interface {
 
 // Request is to be sent as it is. Headers are lines of `Name: value\r\n`.
 type Request struct {
-	Method, URL   string
-	Headers, Body []byte
+	Method, URL, Headers string
+	Body                 []byte
 }
 
 // Client is one identity and the targets it calls. Safe for concurrent use, until it is freed.
@@ -53,7 +55,7 @@ type Client interface {
 	// Reject reports the lease that a called service refused.
 	Reject(call *Call, lease uint64, replay Replay, now Now) (Rejection, *Lease, error)
 	// Adopt takes over the lease of another client of the same configuration, the service's own for a target, as
-	// Output.Record noted it down. It says whether the lease is served.
+	// Lease.Record noted it down. It says whether the lease is served.
 	Adopt(target uint32, record []byte, clock RecordClock, now Now) (bool, error)
 	SecretsChanged(now Now) error
 	// Register says whether there are credentials; otherwise the registration is under way.
@@ -65,9 +67,12 @@ type Client interface {
 	// Health is how a target's token is doing, as JSON.
 	Health(target uint32) ([]byte, error)
 	Stats() (Stats, error)
-	// Poll gives the next output, one of kind Idle where there is none. An event below the level least comes without
-	// its text.
-	Poll(now Now, least Level) (*Output, error)
+	// Subject is the sub claim of a token, unverified, where it is a JWT that has one.
+	Subject(token string) (string, error)
+	// Hear says which events are of interest: those below the level least do not come from now on.
+	Hear(least Level) error
+	// PollAll adds all outputs there are to those given, and says when to poll again.
+	PollAll(now Now, outputs *Outputs) (idleUntil uint64, err error)
 
 	CompleteResponse(task uint64, answer *Answer, now Now) error
 	CompleteSendFailed(task uint64, failure SendFailure, detail string, now Now) error
@@ -140,14 +145,6 @@ func Unnamed(result uint32) *Failure {
 		Result: result, Code: "internal", Display: message, Message: message,
 		Offset: -1, RetryAfterMS: -1, RetryAtMS: -1,
 	}
-}
-
-// Lease is an access token. Times but the last are on the monotonic clock.
-type Lease struct {
-	Value, Authorization, ClientID, Subject                string
-	Scopes                                                 []string
-	ID                                                     uint64
-	RefreshAt, AskAt, ServeUntil, ExpiresAt, ExpiresAtWall uint64
 }
 
 // Call is one outgoing call.
@@ -244,7 +241,6 @@ const (
 	LeaseCleared LeaseState = 3
 	LeaseFailed  LeaseState = 4
 
-	OutputIdle         OutputKind = 0
 	OutputLease        OutputKind = 1
 	OutputEvent        OutputKind = 2
 	OutputSend         OutputKind = 3
@@ -260,9 +256,8 @@ const Never = ^uint64(0)
 
 // Output is something that the client wants of the program. Which members are set follows from the kind.
 type Output struct {
-	Kind OutputKind
-
-	IdleUntil uint64
+	Kind   OutputKind
+	object uint64 // the library's, to be read
 
 	Task, Deadline uint64
 
@@ -271,13 +266,12 @@ type Output struct {
 	Subject string
 	Lease   *Lease
 	Failure *Failure
-	Record  []byte // of a service's own lease in state ready, for Adopt: a secret
 
 	Level Level
 	Event []byte
 
 	Method, URL       string
-	Headers           []byte // lines of `Name: value\r\n`
+	Headers           string // lines of `Name: value\r\n`
 	Body              []byte
 	Timeout, MaxBytes uint64
 

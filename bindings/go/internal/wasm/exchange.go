@@ -24,7 +24,7 @@ func (library) NewExchange(name string, parameters []byte) (made engine.Exchange
 		e.module.Xsvcauth_exchange_get_text(e.handle, which, e.slot(textSlot), e.slot(lenSlot))
 		return append([]byte(nil), e.bytes(textSlot, lenSlot)...)
 	}
-	e.request = engine.Request{Method: string(text(1)), URL: string(text(2)), Body: text(3), Headers: text(4)}
+	e.request = engine.Request{Method: string(text(1)), URL: string(text(2)), Headers: string(text(4)), Body: text(3)}
 	return e, nil
 }
 

@@ -453,7 +453,6 @@ func (c *client) lease(pointer uint32) *engine.Lease {
 	}
 	c.module.Xsvcauth_lease_get_info(handle, c.slot(infoSlot))
 	l := &engine.Lease{
-		ID:            c.u64(infoSlot),
 		RefreshAt:     c.u64(infoSlot + 8),
 		AskAt:         c.u64(infoSlot + 16),
 		ServeUntil:    c.u64(infoSlot + 24),
@@ -467,81 +466,88 @@ func (c *client) lease(pointer uint32) *engine.Lease {
 			l.Scopes[n] = string(c.bytes(textSlot, lenSlot))
 		}
 	}
-	l.Value, l.ClientID, l.Subject, l.Authorization = text(1), text(2), text(3), text(4)
+	l.ClientID = text(2)
+	l.Authorized(text(4))
 	c.module.Xsvcauth_lease_release(handle)
 	return l
 }
 
-func (c *client) Poll(now engine.Now, least engine.Level) (output *engine.Output, err error) {
+func (c *client) Subject(token string) (subject string, err error) {
 	defer c.leave(&err)
-	if err := c.enter(0); err != nil {
-		return nil, err
+	if err := c.enter(len(token)); err != nil {
+		return "", err
 	}
-	if result := c.module.Xsvcauth_client_poll(c.handle, int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(longSlot), c.slot(errorSlot)); result != 0 {
-		return nil, c.failed(result)
-	}
-	handle := int32(c.u32(outSlot))
-	if handle == 0 {
-		return &engine.Output{Kind: engine.OutputIdle, IdleUntil: c.u64(longSlot)}, nil
-	}
-	o := c.output(handle, now, least)
-	c.module.Xsvcauth_output_free(handle)
-	return o, nil
+	return string(c.subject(token)), nil
 }
 
-func (c *client) output(handle int32, now engine.Now, least engine.Level) *engine.Output {
+func (library) Subject(token string) (subject string) {
+	a := &alone{}
+	var err error
+	defer a.leave(&err)
+	a.start(len(token))
+	defer a.free()
+	return string(a.subject(token))
+}
+
+func (c *alone) subject(token string) []byte {
+	p, n := put(c.instance, token)
+	if c.module.Xsvcauth_token_subject(p, n, c.slot(outSlot), c.slot(errorSlot)) != 0 {
+		return nil
+	}
+	return c.text()
+}
+
+func (c *client) Hear(least engine.Level) (err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return err
+	}
+	return c.failed(c.module.Xsvcauth_client_hear(c.handle, int32(least), c.slot(errorSlot)))
+}
+
+func (c *client) PollAll(now engine.Now, outputs *engine.Outputs) (until uint64, err error) {
+	defer c.leave(&err)
+	if err := c.enter(0); err != nil {
+		return 0, err
+	}
+	if result := c.module.Xsvcauth_client_poll_all(c.handle, int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(longSlot), c.slot(errorSlot)); result != 0 {
+		return 0, c.failed(result)
+	}
+	until = c.u64(longSlot)
+	if handle := int32(c.u32(outSlot)); handle != 0 {
+		c.module.Xsvcauth_text_get(handle, c.slot(textSlot), c.slot(lenSlot))
+		outputs.Read(c.bytes(textSlot, lenSlot), c.failureOf, c.task)
+		c.module.Xsvcauth_text_free(handle)
+	}
+	return until, nil
+}
+
+func (c *client) failureOf(handle uint64) *engine.Failure { return c.failure(int32(handle)) }
+
+// task reads a task that comes as an object, and frees it.
+func (c *client) task(kind engine.OutputKind, object uint64) engine.Output {
+	handle := int32(object)
 	bytes := func(which int32) []byte {
 		c.module.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
 		return append([]byte(nil), c.bytes(textSlot, lenSlot)...)
 	}
-	text := func(which int32) string {
-		c.module.Xsvcauth_output_get_text(handle, which, c.slot(textSlot), c.slot(lenSlot))
-		return string(c.bytes(textSlot, lenSlot))
-	}
-	c.module.Xsvcauth_output_get_kind(handle, c.slot(wordSlot))
-	o := &engine.Output{Kind: engine.OutputKind(c.u32(wordSlot))}
-	if c.module.Xsvcauth_output_task(handle, c.slot(infoSlot)) == 0 {
-		o.Task, o.Deadline = c.u64(infoSlot), c.u64(infoSlot+8)
-	}
+	o := engine.Output{Kind: kind}
+	c.module.Xsvcauth_output_task(handle, c.slot(infoSlot))
+	o.Task, o.Deadline = c.u64(infoSlot), c.u64(infoSlot+8)
 	switch o.Kind {
-	case engine.OutputLease:
-		c.module.Xsvcauth_output_lease_change(handle, c.slot(infoSlot))
-		o.Target, o.State = c.u32(infoSlot), engine.LeaseState(c.u32(infoSlot+4))
-		o.Subject = text(8)
-		switch o.State {
-		case engine.LeaseReady, engine.LeaseOnce:
-			c.module.Xsvcauth_output_lease(handle, c.slot(outSlot))
-			lease := c.u32(outSlot)
-			if o.State == engine.LeaseReady && o.Subject == "" && c.module.Xsvcauth_lease_record(int32(lease), int64(now.Mono), int64(now.Wall), c.slot(outSlot), c.slot(errorSlot)) == 0 {
-				o.Record = c.text()
-			}
-			o.Lease = c.lease(lease)
-		case engine.LeaseFailed:
-			c.module.Xsvcauth_output_error(handle, c.slot(outSlot))
-			o.Failure = c.failure(int32(c.u32(outSlot)))
-		}
-	case engine.OutputEvent:
-		c.module.Xsvcauth_output_event_level(handle, c.slot(wordSlot))
-		if o.Level = engine.Level(c.u32(wordSlot)); o.Level >= least {
-			o.Event = bytes(7)
-		}
-	case engine.OutputSend:
-		o.Method, o.URL, o.Body = text(1), text(2), bytes(3)
-		c.module.Xsvcauth_output_send(handle, c.slot(infoSlot))
-		o.Timeout, o.MaxBytes = c.u64(infoSlot), c.u64(infoSlot+8)
-		o.Headers = bytes(9)
 	case engine.OutputReadSecret:
 		c.module.Xsvcauth_output_secret_kind(handle, c.slot(wordSlot))
-		o.SecretKind, o.Secret = engine.SecretKind(c.u32(wordSlot)), text(4)
+		o.SecretKind, o.Secret = engine.SecretKind(c.u32(wordSlot)), string(bytes(4))
 	case engine.OutputRandom:
 		c.module.Xsvcauth_output_random(handle, c.slot(longSlot))
 		o.Random = c.u64(longSlot)
 	case engine.OutputStore:
-		o.Key, o.Value = text(5), bytes(6)
+		o.Key, o.Value = string(bytes(5)), bytes(6)
 		c.module.Xsvcauth_output_store(handle, c.slot(infoSlot))
 		o.Version, o.TTL, o.Fence = c.u64(infoSlot), c.u64(infoSlot+8), c.u64(infoSlot+16)
 		o.Operation = engine.StoreOp(c.u32(infoSlot + 24))
 	}
+	c.module.Xsvcauth_output_free(handle)
 	return o
 }
 
