@@ -183,7 +183,7 @@ func (c *Client) Target(name string) (*Target, error) {
 	if err != nil {
 		return nil, c.errorOf(err)
 	}
-	t := &Target{client: c, name: name, id: id, cell: c.cell(owner{target: id})}
+	t := &Target{started: c.started, client: c, name: name, id: id, cell: c.cell(owner{target: id})}
 	known, _ := c.targets.LoadOrStore(name, t)
 	return known.(*Target), nil
 }

@@ -14,6 +14,7 @@ import (
 // Lease is an access token that may be used now. Keep it for one call, and ask again for the next.
 type Lease struct {
 	askAt  time.Duration // until when it is served without asking the core, since the client was opened
+	token  string
 	held   *engine.Lease
 	claims *claims
 }
@@ -32,13 +33,13 @@ func (c *Client) newLease(l *engine.Lease) *Lease {
 	made := &struct {
 		lease  Lease
 		claims claims
-	}{lease: Lease{askAt: milliseconds(l.AskAt), held: l}}
+	}{lease: Lease{askAt: milliseconds(l.AskAt), token: l.Value, held: l}}
 	made.lease.claims, made.claims.client = &made.claims, c
 	return &made.lease
 }
 
 // Token is the access token. A secret.
-func (l *Lease) Token() string { return l.held.Value }
+func (l *Lease) Token() string { return l.token }
 
 // Authorization is the value of the header that carries it, "Bearer …" (RFC 6750 section 2.1). A secret.
 func (l *Lease) Authorization() string { return l.held.Authorization }

@@ -42,7 +42,7 @@ func (s *sender) send(ctx context.Context, task *engine.Output) (*engine.Answer,
 	if s.timeout > 0 {
 		timeout = min(timeout, s.timeout)
 	}
-	sending := &sending{parent: ctx, until: time.Now().Add(timeout)}
+	sending := &sending{parent: ctx, timeout: timeout}
 	defer sending.end()
 	answer, err := s.exchange(sending, task)
 	if err != nil {
@@ -114,12 +114,12 @@ func newBody(of []byte) *body {
 
 func (*body) Close() error { return nil }
 
-// sending is the context of a request, made when the transport looks at it: it ends with the client's, and when the
-// request's time is over.
+// sending is the context of a request, made when the transport looks at it, which is the first thing that one does
+// which needs time: it ends with the client's, and when the request's time is over.
 type sending struct {
-	parent context.Context
-	until  time.Time
-	reach  reach
+	parent  context.Context
+	timeout time.Duration
+	reach   reach
 
 	once   sync.Once
 	made   context.Context
@@ -134,7 +134,7 @@ var over = func() context.Context {
 
 func (s *sending) get() context.Context {
 	s.once.Do(func() {
-		s.made, s.cancel = context.WithDeadline(httptrace.WithClientTrace(s.parent, s.reach.trace()), s.until)
+		s.made, s.cancel = context.WithTimeout(httptrace.WithClientTrace(s.parent, s.reach.trace()), s.timeout)
 	})
 	return s.made
 }
@@ -186,16 +186,10 @@ var lineEnds = strings.NewReplacer("\r", " ", "\n", " ")
 
 // fields writes header fields as they stand on the wire.
 func fields(header http.Header) []byte {
-	size := 0
+	block := make([]byte, 0, 256)
 	for name, values := range header {
 		for _, value := range values {
-			size += len(name) + len(value) + len(": \r\n")
-		}
-	}
-	block := make([]byte, 0, size)
-	for name, values := range header {
-		for _, value := range values {
-			if strings.ContainsAny(value, "\r\n") {
+			if strings.IndexByte(value, '\r') >= 0 || strings.IndexByte(value, '\n') >= 0 {
 				value = lineEnds.Replace(value)
 			}
 			block = append(append(append(append(block, name...), ": "...), value...), "\r\n"...)
@@ -208,24 +202,39 @@ var userAgent = []string{"svcauth-go"}
 
 // header reads what fields writes, and says who sends where nothing says it.
 func header(block string) http.Header {
-	lines := strings.Count(block, "\r\n")
-	values := make([]string, 0, lines+1)
+	lines := strings.Count(block, "\n")
+	values := make([]string, 0, lines)
 	header := make(http.Header, lines+1)
-	for line := range strings.SplitSeq(block, "\r\n") {
-		if name, value, found := strings.Cut(line, ": "); found {
-			name = http.CanonicalHeaderKey(name)
-			if _, again := header[name]; again {
-				header[name] = append(header[name], value)
-				continue
-			}
-			values = append(values, value)
-			header[name] = values[len(values)-1 : len(values) : len(values)]
+	header["User-Agent"] = userAgent
+	for len(block) > 0 {
+		var line string
+		line, block, _ = strings.Cut(block, "\r\n")
+		name, value, found := strings.Cut(line, ": ")
+		if !found {
+			continue
 		}
-	}
-	if _, given := header["User-Agent"]; !given {
-		header["User-Agent"] = userAgent
+		name = canonical(name)
+		values = append(values, value)
+		one := values[len(values)-1 : len(values) : len(values)]
+		if earlier, again := header[name]; again && name != "User-Agent" {
+			one = append(earlier, value)
+		}
+		header[name] = one
 	}
 	return header
+}
+
+// canonical is http.CanonicalHeaderKey, at once for the names that are usual.
+func canonical(name string) string {
+	switch name {
+	case "accept":
+		return "Accept"
+	case "authorization":
+		return "Authorization"
+	case "content-type":
+		return "Content-Type"
+	}
+	return http.CanonicalHeaderKey(name)
 }
 
 // reach tells how far a request came.

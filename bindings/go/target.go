@@ -12,10 +12,11 @@ import (
 
 // Target is a service that is called, and the token for it. Get it once, and keep it.
 type Target struct {
-	client *Client
-	cell   *cell
-	name   string
-	id     uint32
+	cell    *cell
+	started time.Time // the client's clock
+	client  *Client
+	name    string
+	id      uint32
 }
 
 // Name is the target's name in the configuration.
@@ -27,19 +28,19 @@ func (t *Target) Name() string { return t.name }
 // waits until ctx ends at most. That ends this caller's waiting, and not the request that others may wait for.
 func (t *Target) Token(ctx context.Context) (string, error) {
 	lease := t.cell.lease.Load()
-	if lease == nil || time.Since(t.client.started) >= lease.askAt {
+	if lease == nil || time.Since(t.started) >= lease.askAt {
 		var err error
 		if lease, err = t.client.wait(ctx, t); err != nil {
 			return "", err
 		}
 	}
-	return lease.held.Value, nil
+	return lease.token, nil
 }
 
 // Lease is Token, with what is known about it.
 func (t *Target) Lease(ctx context.Context) (*Lease, error) {
 	lease := t.cell.lease.Load()
-	if lease == nil || time.Since(t.client.started) >= lease.askAt {
+	if lease == nil || time.Since(t.started) >= lease.askAt {
 		return t.client.wait(ctx, t)
 	}
 	return lease, nil
@@ -64,6 +65,16 @@ type cell struct {
 type waiting struct {
 	heard chan struct{} // closed when there is news
 	news  news
+}
+
+// isOver says whether there is news.
+func (w *waiting) isOver() bool {
+	select {
+	case <-w.heard:
+		return true
+	default:
+		return false
+	}
 }
 
 // news of a token: one of the two, or none: ask again.
@@ -129,7 +140,7 @@ func (c *Client) wait(ctx context.Context, t *Target) (*Lease, error) {
 // get asks the core for a token, and waits for it until ctx ends.
 func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, engine.Now) (*engine.Lease, error)) (*Lease, error) {
 	c.asked.Add(1)
-	asked := time.Now()
+	asked := time.Since(c.started)
 	for counted := false; ; {
 		var lease *engine.Lease
 		var place *waiting
@@ -155,8 +166,10 @@ func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, e
 		if request != nil {
 			c.start(c.perform(request))
 		}
-		if err := c.sleep(ctx, place, whose, c.waitTime-time.Since(asked)); err != nil {
-			return nil, err
+		if !place.isOver() {
+			if err := c.sleep(ctx, place, whose, c.waitTime-(time.Since(c.started)-asked)); err != nil {
+				return nil, err
+			}
 		}
 		if place.news.lease != nil || place.news.err != nil {
 			return place.news.lease, place.news.err
@@ -166,11 +179,6 @@ func (c *Client) get(ctx context.Context, whose owner, ask func(engine.Client, e
 
 // sleep waits for news.
 func (c *Client) sleep(ctx context.Context, place *waiting, whose owner, longest time.Duration) error {
-	select {
-	case <-place.heard:
-		return nil
-	default:
-	}
 	end := time.NewTimer(longest)
 	defer end.Stop()
 	select {
