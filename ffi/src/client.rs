@@ -513,14 +513,7 @@ impl Client {
         now: Now,
         body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let inner = self.inner(Some(now))?;
-        inner.run(|core| {
-            if fork::CAN_FORK {
-                inner.told[0].store(now.mono_ms, Relaxed);
-                inner.told[1].store(now.wall_ms, Relaxed);
-            }
-            body(core)
-        })
+        self.inner(Some(now))?.run_at(now, body)
     }
 
     /// Takes the outcome of a task with the number that its output gave it.
@@ -534,7 +527,7 @@ impl Client {
         let is_ours = !fork::CAN_FORK || task >> TASK_BITS == inner.number();
         // Another one is of the process that this one was forked from.
         let id = TaskId(if is_ours { task & TASK } else { u64::MAX });
-        self.run_at(now, |core| {
+        inner.run_at(now, |core| {
             core.complete(id, outcome, now);
             Ok(())
         })
@@ -550,16 +543,25 @@ impl Client {
     }
 
     /// The next output, and what comes before the number of its task.
-    pub(crate) fn poll(&self, now: Now) -> Result<(core::Output, u64), Failure> {
+    fn poll(&self, now: Now) -> Result<(core::Output, u64), Failure> {
         let inner = self.inner(Some(now))?;
-        self.run_at(now, |core| {
-            let output = core.poll(now);
-            match &output {
-                core::Output::CallsChanged => inner.calls.store(core.calls()),
-                core::Output::Lease(change) => inner.note(change),
-                _ => {}
+        let output = inner.run_at(now, |core| Ok(inner.poll(core, now)))?;
+        Ok((output, inner.number() << TASK_BITS))
+    }
+
+    /// Gives all outputs there are, and what comes before the numbers of their tasks; then until when there is
+    /// nothing to do.
+    pub(crate) fn poll_all(
+        &self,
+        now: Now,
+        mut take: impl FnMut(core::Output, u64) -> Result<(), Failure>,
+    ) -> Result<Option<u64>, Failure> {
+        let inner = self.inner(Some(now))?;
+        inner.run_at(now, |core| loop {
+            match inner.poll(core, now) {
+                core::Output::Idle { until } => return Ok(until),
+                output => take(output, inner.number() << TASK_BITS)?,
             }
-            Ok((output, inner.number() << TASK_BITS))
         })
     }
 
@@ -651,11 +653,36 @@ impl Inner {
         }
     }
 
+    fn poll(&self, core: &mut core::Client, now: Now) -> core::Output {
+        let output = core.poll(now);
+        match &output {
+            core::Output::CallsChanged => self.calls.store(core.calls()),
+            core::Output::Lease(change) => self.note(change),
+            _ => {}
+        }
+        output
+    }
+
     fn run<T>(
         &self,
         body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         body(&mut *self.lock()?)
+    }
+
+    /// [`Inner::run`], where the program has told the time.
+    fn run_at<T>(
+        &self,
+        now: Now,
+        body: impl FnOnce(&mut core::Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.run(|core| {
+            if fork::CAN_FORK {
+                self.told[0].store(now.mono_ms, Relaxed);
+                self.told[1].store(now.wall_ms, Relaxed);
+            }
+            body(core)
+        })
     }
 
     #[inline(never)]

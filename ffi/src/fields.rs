@@ -1,6 +1,9 @@
 //! Header fields as they stand on the wire.
 
-use svcauth_core::{wire::Header, Secret};
+use svcauth_core::{
+    wire::{Header, Response},
+    Secret,
+};
 
 /// The fields of a block of lines `Name: value`. Lines without a colon (the status line that libcurl gives
 /// first, the empty line at the end) are none.
@@ -13,10 +16,15 @@ pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// A field's value may hold bytes of any coding (RFC 9110 section 5.5); those that are not UTF-8 are replaced.
+/// The fields that are of use. A field's value may hold bytes of any coding (RFC 9110 section 5.5); those that are
+/// not UTF-8 are replaced.
 pub(crate) fn owned(block: &[u8]) -> Vec<(String, String)> {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes| match str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    };
     lines(block)
+        .filter(|(name, _)| Response::has_use_for(name))
         .map(|(name, value)| (text(name), text(value)))
         .collect()
 }
@@ -41,14 +49,17 @@ mod tests {
     fn fields_are_read_as_libcurl_and_go_write_them() {
         for (block, fields) in [
             (&b""[..], &[][..]),
-            (b"A: b\r\n", &[("A", "b")]),
-            (b"A: b\nC:d", &[("A", "b"), ("C", "d")]),
+            (b"Date: b\r\n", &[("Date", "b")]),
             (
-                b"HTTP/1.1 200 OK\r\nA:  b: c \r\nA:\r\n\r\n",
-                &[("A", "b: c"), ("A", "")],
+                b"Date: b\nServer: c\nLOCATION:d",
+                &[("Date", "b"), ("LOCATION", "d")],
             ),
-            (b"Server: caf\xe9\r\n", &[("Server", "caf\u{fffd}")]),
-            (b": x\r\nA b: c\r\n", &[]),
+            (
+                b"HTTP/1.1 200 OK\r\nDate:  b: c \r\ndate:\r\n\r\n",
+                &[("Date", "b: c"), ("date", "")],
+            ),
+            (b"Location: caf\xe9\r\n", &[("Location", "caf\u{fffd}")]),
+            (b": x\r\nDate Date: c\r\n", &[]),
         ] {
             let owned = owned(block);
             let read: Vec<(&str, &str)> = owned.iter().map(|(n, v)| (&**n, &**v)).collect();

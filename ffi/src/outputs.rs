@@ -77,12 +77,8 @@ pub unsafe extern "C" fn svcauth_client_poll_all(
         let outputs = out(outputs, "outputs")?;
         let idle_until = out(idle_until_ms, "idle_until_ms")?;
         let mut block = Block(Vec::new());
-        let until = loop {
-            match client.poll(Now { mono_ms, wall_ms })? {
-                (core::Output::Idle { until }, _) => break until,
-                (output, made_after) => block.output(output, made_after)?,
-            }
-        };
+        let now = Now { mono_ms, wall_ms };
+        let until = client.poll_all(now, |output, made_after| block.output(output, made_after))?;
         match block.0.is_empty() {
             true => outputs.write(ptr::null_mut()),
             false => Text::hand_out_bytes(block.finish(), outputs)?,
@@ -172,9 +168,7 @@ impl Block {
     }
 
     fn numbers<const N: usize>(&mut self, numbers: [u64; N]) {
-        for number in numbers {
-            self.bytes(&number.to_le_bytes());
-        }
+        self.bytes(numbers.map(u64::to_le_bytes).as_flattened());
     }
 
     fn text(&mut self, text: &[u8]) {

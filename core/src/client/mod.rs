@@ -58,6 +58,7 @@
 //! At most one token request is under way for each distinct token, however many callers wait. No failure is
 //! final: what can be tried again is, at the times that the configured schedule gives.
 
+mod awake;
 mod call;
 mod claims;
 mod credentials;
@@ -76,6 +77,7 @@ mod task;
 mod token;
 
 use self::{
+    awake::Awake,
     credentials::Credentials,
     discovery::Discovery,
     fetch::Parts,
@@ -278,6 +280,7 @@ pub struct Client {
     discovery: Discovery,
     registration: Registration,
     tokens: Vec<Option<Token>>,
+    awake: Awake,
     /// Where the token of a target and user is, in the order of both.
     by_user: Vec<((usize, SubjectId), usize)>,
     /// Places in `tokens` that users left.
@@ -320,6 +323,7 @@ impl Client {
             discovery: Discovery::default(),
             registration: Registration::default(),
             tokens,
+            awake: Awake::new(),
             by_user: Vec::new(),
             free: Vec::new(),
             outage: Outage::default(),
@@ -410,6 +414,7 @@ impl Client {
         if let Some(index) = index
             && let Some(token) = self.tokens.get_mut(index).and_then(Option::as_mut)
         {
+            self.awake.wake(index, token);
             token.report(id, &self.config, &mut self.io, &self.outage);
         }
     }
@@ -441,6 +446,7 @@ impl Client {
     #[cfg(feature = "proxy")]
     pub fn look(&mut self, now: Now) {
         self.arrive(now);
+        self.awake.wake_all();
         for token in self.tokens.iter_mut().flatten() {
             token.look(&self.config, &mut self.io);
         }
@@ -449,6 +455,7 @@ impl Client {
     /// Says that secrets may have changed: what failed for want of a good one is tried at once. Poll afterwards.
     pub fn secrets_changed(&mut self, now: Now) {
         self.arrive(now);
+        self.awake.wake_all();
         for token in self.tokens.iter_mut().flatten() {
             token.retry_now(self.io.now.mono_ms);
         }
@@ -545,6 +552,7 @@ impl Client {
             registration,
             outage,
             tokens,
+            awake,
             ..
         } = self;
         registration.tend(config, credentials, discovery, io);
@@ -556,10 +564,13 @@ impl Client {
             outage,
             io,
         };
+        let places = awake.take(parts.io.now, tokens);
         loop {
             parts.outage.take_changed();
-            for token in tokens.iter_mut().flatten() {
-                if !token.rests(parts.io.now) {
+            for place in &places {
+                if let Some(token) = &mut tokens[*place]
+                    && !token.rests(parts.io.now)
+                {
                     token.tick(&mut parts);
                     token.advance(&mut parts);
                     token.rest();
@@ -569,6 +580,7 @@ impl Client {
                 break;
             }
         }
+        awake.give_back(places, tokens);
         self.make_room();
         self.stirred = false;
         self.wake_at = self.next_wake();
@@ -590,6 +602,7 @@ impl Client {
             registration,
             outage,
             tokens,
+            awake,
             ..
         } = self;
         match owner {
@@ -602,6 +615,7 @@ impl Client {
             }
             Owner::Token(index) => {
                 if let Some(token) = tokens.get_mut(index).and_then(Option::as_mut) {
+                    awake.wake(index, token);
                     let mut parts = Parts {
                         config,
                         credentials,
@@ -617,9 +631,10 @@ impl Client {
     }
 
     fn next_wake(&self) -> Option<u64> {
-        let tokens = self.tokens.iter().flatten();
-        tokens
+        let awake = self.awake.of(&self.tokens);
+        awake
             .filter_map(|token| token.next_wake(&self.outage))
+            .chain(self.awake.soonest())
             .chain(self.io.next_deadline())
             .chain(self.registration.due(&self.io))
             .min()
@@ -645,7 +660,10 @@ impl Client {
             Subject::User(token) => self.user_token(owner, token)?,
         };
         match self.tokens.get_mut(index).and_then(Option::as_mut) {
-            Some(token) => Ok((token, &self.config, &self.outage, &mut self.io)),
+            Some(token) => {
+                self.awake.wake(index, token);
+                Ok((token, &self.config, &self.outage, &mut self.io))
+            }
             None => Err(unknown()),
         }
     }

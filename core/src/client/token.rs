@@ -316,6 +316,11 @@ impl Token {
         rests
     }
 
+    /// Until when it rests, on each clock; none where that is not known.
+    pub(crate) fn rests_until(&self) -> Option<Now> {
+        Some(self.rests_until).filter(|until| until.mono_ms > 0)
+    }
+
     /// Notes until when it rests; to be called after [`Self::tick`] and [`Self::advance`].
     pub(crate) fn rest(&mut self) {
         self.rests_until = self.rest_ends();
@@ -860,16 +865,8 @@ impl Token {
         }
     }
 
-    /// When [`Self::tick`] or [`Self::advance`] has something to do.
+    /// When [`Self::tick`] or [`Self::advance`] has something to do, where it does not rest.
     pub(crate) fn next_wake(&self, outage: &Outage) -> Option<u64> {
-        match self.rests_until.mono_ms {
-            0 => self.next_wake_of_any(outage),
-            u64::MAX => None,
-            at => Some(at),
-        }
-    }
-
-    fn next_wake_of_any(&self, outage: &Outage) -> Option<u64> {
         let current = self.current.as_ref().map(Lease::serve_until_ms);
         let newer = self.newer.as_ref().map(|(_, at)| *at);
         let soonest = earlier(current, newer);

@@ -96,9 +96,26 @@ pub struct Response {
     pub body: SecretBytes,
 }
 
+/// The fields of a response that any message looks at.
+const FIELDS: [&str; 5] = [
+    "content-type",
+    "date",
+    "location",
+    "retry-after",
+    "www-authenticate",
+];
+
 impl Response {
+    /// Whether any message looks at the field `name`, in any case: a host may leave out all others.
+    pub fn has_use_for(name: &[u8]) -> bool {
+        FIELDS
+            .iter()
+            .any(|field| field.as_bytes().eq_ignore_ascii_case(name))
+    }
+
     /// The first value of the field `name`, whatever the case.
     pub fn header(&self, name: &str) -> Option<&str> {
+        debug_assert!(Self::has_use_for(name.as_bytes()), "{name} is not listed");
         let mut fields = self.headers.iter();
         fields
             .find(|(field, _)| field.eq_ignore_ascii_case(name))
@@ -107,6 +124,7 @@ impl Response {
 
     /// All values of the field `name` in the order received, whatever the case.
     pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        debug_assert!(Self::has_use_for(name.as_bytes()), "{name} is not listed");
         self.headers
             .iter()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name))

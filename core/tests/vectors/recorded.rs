@@ -600,9 +600,10 @@ fn recorded(path: &Path) -> Option<Recorded> {
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
     // A remark may follow what the server sent.
-    let length = response
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
+    let mut fields = response.headers.iter();
+    let length = fields
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map_or(0, |(_, length)| length.parse().unwrap());
     response.body = body[..length].into();
     Some(Recorded {
         method: method.into(),
