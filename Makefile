@@ -29,10 +29,10 @@ demo: c-tools ## the whole story on the embedded lab, less than a minute after t
 	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
-test: rust-test c-test sizes go-test envoy-test ## all tests of all languages
+test: rust-test c-test sizes go-test python-test js-test envoy-test ## all tests of all languages
 
 rust-test: c-tools tools ## the tests of core, the Rust client, the command, the lab, the demo and the C ABI
-	$(CARGO) test --locked --workspace --exclude svcauth-envoy --all-features
+	$(CARGO) test --locked --workspace --all-features
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
 
 lint: tools ## formatting, clippy, go vet
