@@ -14,6 +14,7 @@ mod health;
 pub mod host;
 mod lease;
 mod names;
+mod quiet;
 mod shared;
 mod sync;
 mod target;

@@ -45,33 +45,11 @@ impl Subscriber for Everything {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Hears all that goes to `log`, as ureq's and rustls' lines do.
-struct Lines;
-
-impl log::Log for Lines {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-    fn log(&self, record: &log::Record<'_>) {
-        // The bytes on the wire, as README says.
-        if record.target().starts_with("ureq_proto") {
-            return;
-        }
-        see(format!(
-            "{} {} {}",
-            record.level(),
-            record.target(),
-            record.args()
-        ));
-    }
-    fn flush(&self) {}
-}
-
 #[test]
 fn no_secret_is_printed_anywhere_at_any_level() {
     tracing::subscriber::set_global_default(Everything).unwrap();
-    log::set_logger(&Lines).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
+    // ureq's and rustls' lines.
+    tracing_log::LogTracer::init().unwrap();
 
     let smd = SmdConfig {
         keys: KeyFetch::Always,
@@ -210,6 +188,10 @@ fn no_secret_is_printed_anywhere_at_any_level() {
     ] {
         assert!(seen.contains(needed), "nothing was heard of {needed}");
     }
+    let mut seen = seen.clone();
+    let wire: Vec<u8> = seen.lines().flat_map(wire).collect();
+    assert!(!wire.is_empty(), "nothing was heard of answers' bodies");
+    seen.push_str(&String::from_utf8_lossy(&wire));
     planted.sort();
     planted.dedup();
     assert!(planted.len() > 8);
@@ -225,6 +207,20 @@ fn no_secret_is_printed_anywhere_at_any_level() {
             assert_eq!(line, None, "{secret} is printed");
         }
     }
+}
+
+/// What ureq wrote of the bytes on the wire: sixteen to a line, in hexadecimal, before two spaces.
+fn wire(line: &str) -> Vec<u8> {
+    let Some((_, dump)) = line
+        .split_once("TRACE log message=")
+        .filter(|_| line.contains("ureq_proto::util"))
+    else {
+        return Vec::new();
+    };
+    let digits: String = dump.split("  ").next().unwrap_or("").replace(' ', "");
+    (0..digits.len() / 2)
+        .map_while(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok())
+        .collect()
 }
 
 fn base64(text: &str) -> String {

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     host::proxy::Proxies,
     lease::Lease,
+    quiet::on_the_wire,
     shared::Shared,
     sync::{deadline, left},
 };
@@ -283,7 +284,7 @@ impl Route<'_> {
         };
         let proxy = self.sender.other_proxy(request.uri(), &self.settings);
         if !self.settings.own && time.is_none() && leaves.is_none() && proxy.is_none() {
-            return self.sender.agent.run(request);
+            return on_the_wire(|| self.sender.agent.run(request));
         }
         let Some(mut settings) = request.middleware_config() else {
             return Err(ureq::Error::ConnectionFailed);
@@ -302,7 +303,7 @@ impl Route<'_> {
                 .max_redirects_will_error(false)
                 .build(),
         };
-        self.sender.agent.run(request)
+        on_the_wire(|| self.sender.agent.run(request))
     }
 
     fn finish(&self, response: Response<Body>) -> Result<Response<Body>, ureq::Error> {

@@ -1,6 +1,7 @@
 //! Requests to the authorization server.
 
 use super::{proxy::Proxies, tls};
+use crate::quiet::on_the_wire;
 use std::{
     cell::{Cell, RefCell},
     error::Error as _,
@@ -95,9 +96,10 @@ impl Transport {
             .parse()
             .map_err(|error| (SendFailure::Refused, format!("{error}")))?;
         Mark::expect(uri.clone());
-        let sent = self
-            .run(request, uri.clone(), timeout)
-            .and_then(|response| read(response, max_bytes));
+        let sent = on_the_wire(|| {
+            self.run(request, uri.clone(), timeout)
+                .and_then(|response| read(response, max_bytes))
+        });
         sent.map_err(|error| {
             let failure = failure(&error, Mark::is_reached());
             let mut detail = describe(&error);
