@@ -87,7 +87,7 @@ impl Servers {
     }
 }
 
-const MOST_HELD: u64 = 1024;
+const MOST_HELD: f64 = 1024.0;
 const WAIT_S: f64 = 5.0;
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
@@ -233,10 +233,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&self, name: &str, default: f64, most: f64) -> Result<f64, Error> {
+    fn number(&self, name: &str, default: f64, most: u32) -> Result<f64, Error> {
         match self.get(name).map(Value::as_number) {
             None => Ok(default),
-            Some(Some(number)) if (0.0..=most).contains(&number.as_f64()) => Ok(number.as_f64()),
+            Some(Some(number)) if (0.0..=f64::from(most)).contains(&number.as_f64()) => {
+                Ok(number.as_f64())
+            }
             Some(_) => Err(self.wrong(name, &format!("must be a number from 0 to {most}"))),
         }
     }
@@ -353,11 +355,11 @@ fn holding(members: &Reader<'_>) -> Result<(usize, u64), Error> {
     let none = Object::new();
     let object = members.object("holding")?.unwrap_or(&none);
     let holding = Reader::new(object, "envoy.holding", &["most", "wait_s"])?;
-    let most = holding.number("most", MOST_HELD as f64, 1_000_000.0)?;
+    let most = holding.number("most", MOST_HELD, 1_000_000)?;
     if most.fract() != 0.0 {
         return Err(holding.wrong("most", "must be a whole number"));
     }
-    let wait_s = holding.number("wait_s", WAIT_S, 3600.0)?;
+    let wait_s = holding.number("wait_s", WAIT_S, 3600)?;
     Ok((most as usize, (wait_s * 1000.0) as u64))
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn run(key: &str, operation: &StoreOperation, host: &mut impl Host) -
         },
         StoreOperation::PutIf { version, value } => {
             let version = u32::try_from(*version).ok().filter(|version| *version != 0);
-            #[cfg(feature = "other-format")]
+            #[cfg(other_format)]
             let value = &other_format(value);
             match host.share(key, value.expose(), version) {
                 Shared::Written => stored(key, value.expose(), host),
@@ -43,7 +43,7 @@ fn stored(key: &str, value: &[u8], host: &mut impl Host) -> Outcome {
 }
 
 /// The record as another version would write it in the same place.
-#[cfg(feature = "other-format")]
+#[cfg(other_format)]
 fn other_format(value: &svcauth_core::SecretBytes) -> svcauth_core::SecretBytes {
     let text = String::from_utf8_lossy(value.expose());
     text.replace("\"format\":1,\"refused\"", "\"format\":2,\"refused\"")

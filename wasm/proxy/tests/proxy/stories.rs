@@ -508,21 +508,21 @@ fn threads_share_one_token_and_what_was_refused() {
     assert_eq!(world.under_way().len(), 1);
     world.grant("token-1", 60);
     world.pass(25);
-    for at in 0..4 {
-        assert_eq!(world.carries(at, held[at]), Some("Bearer token-1"));
+    for (at, context) in held.iter().enumerate() {
+        assert_eq!(world.carries(at, *context), Some("Bearer token-1"));
     }
     world.pass(11_000);
     world.respond(2, held[2], UNAUTHORIZED);
     world.pass(101);
-    for at in 0..4 {
-        let (context, action) = world.request(at, roots[at], &[]);
+    for (at, root) in roots.iter().enumerate() {
+        let (context, action) = world.request(at, *root, &[]);
         assert_eq!((action, world.carries(at, context)), (Pause, None), "{at}");
     }
     assert_eq!(world.under_way().len(), 1);
     world.grant("token-2", 60);
     world.pass(101);
-    for at in 0..4 {
-        let (context, action) = world.request(at, roots[at], &[]);
+    for (at, root) in roots.iter().enumerate() {
+        let (context, action) = world.request(at, *root, &[]);
         assert_eq!(
             (action, world.carries(at, context)),
             (Continue, Some("Bearer token-2")),
