@@ -96,7 +96,7 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
     act.saw(
         load.failed == 0 && load.calls > 0,
         "no program noticed",
-        load.seen(),
+        format!("{} calls, {} failed", load.calls, load.failed),
     );
     let (refused, retried) = (refused() as u64, stat("retries"));
     act.saw(

@@ -89,8 +89,8 @@ fn mixed_faults_lose_no_call_and_no_vm() {
                 // A token can be had, so no call may fail.
                 stage.lab.faults().clear_all();
                 gets.more(12);
-                stage.new_key();
                 let refused = stage.refused();
+                stage.new_key();
                 until("tokens of the old key were refused", || {
                     stage.refused() > refused
                 });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use svcauth_envoy::{Bootstrap, Envoy, Request, Settings, Svcauth};
-use svcauth_lab::{Lab, LabConfig, Service, SmdConfig, merge_patch};
+use svcauth_lab::{Endpoint, Lab, LabConfig, Service, SmdConfig, merge_patch};
 
 /// How every secret begins that a test makes up.
 pub(crate) const PLANTED: &str = "planted-";
@@ -103,9 +103,9 @@ impl Stage {
     }
 
     /// How often SMD has refused a token.
-    pub(crate) fn refused(&self) -> usize {
-        let log = self.lab.log_of(Service::Smd);
-        log.iter().filter(|entry| entry.status == Some(401)).count()
+    pub(crate) fn refused(&self) -> u64 {
+        let answers = self.lab.stats().endpoint(Endpoint::Smd).answers;
+        answers.get(&401).copied().unwrap_or_default()
     }
 }
 
