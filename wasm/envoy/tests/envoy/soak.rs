@@ -18,6 +18,15 @@ use crate::{
     stage::{SECRET, Stage, components, node},
 };
 
+/// Ends the clients that hang up.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn mixed_faults_lose_no_call_and_no_vm() {
     let seconds = env::var("SVCAUTH_SOAK_S").map_or(8, |text| text.parse().unwrap());
@@ -65,6 +74,8 @@ fn mixed_faults_lose_no_call_and_no_vm() {
                 }
             });
         }
+        // Also when something below does not hold.
+        let _stop = Stop(&stop);
         let started = Instant::now();
         let mut round = 0;
         while started.elapsed().as_secs() < seconds {
@@ -104,7 +115,6 @@ fn mixed_faults_lose_no_call_and_no_vm() {
         stage.lab.faults().clear_all();
         gets.more(100);
         posts.more(100);
-        stop.store(true, Ordering::Relaxed);
     });
     let (gets, posts) = (gets.end(), posts.end());
     println!("{seconds} s, {drains} drains: {gets:?} {posts:?}, MB: {memory:?}");
