@@ -50,7 +50,9 @@ fn a_call_that_cannot_be_repeated_gets_the_401_once() {
     let (retry, attach) = stage.svcauth(json!({})).pair();
     let mut egress = svcauth_envoy::listener("egress", "smd", &[retry], &[attach]);
     egress["per_connection_buffer_limit_bytes"] = json!(32768);
-    let envoy = Envoy::start(&stage.settings(stage.bootstrap().resource("listeners", egress)));
+    // A second worker would find out by itself.
+    let settings = stage.settings(stage.bootstrap().resource("listeners", egress));
+    let envoy = Envoy::start(&settings.concurrency(1));
     let egress = envoy.address("egress");
     assert_eq!(components(LARGE).send(egress).unwrap().status, 204);
 
