@@ -59,7 +59,7 @@ class Lab:
         return {
             "issuer": self.issuer,
             "client": {"credentials": [{"client_id": "bss", "client_secret": {"value": "s3cr3t"}}]},
-            "targets": {"smd": {"urls": [self.smd + "/hsm/v2"], "scopes": ["read"]}},
+            "targets": {"smd": {"urls": [self.smd + "/hsm/v2", "https://smd.example/hsm/v2"], "scopes": ["read"]}},
         }
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ def token_and_attach(lab: Lab) -> None:
     token = str(client.token("smd"))
     held = client.lease("smd")
     auth = client.auth("smd")
-    url = lab.smd + NODE
+    url = "https://smd.example" + NODE
 
     def plain(times: int) -> float:
         began = perf_counter()
@@ -245,7 +245,7 @@ print(time.perf_counter() - began, resident() - before)
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         seconds, kilobytes = ran.stdout.split()
         runs.append((float(seconds) * 1000, int(kilobytes) / 1024))
-    figure("import, the library loaded: median of 21", statistics.median(each[0] for each in runs), "ms", 10)
+    figure("import, the library loaded: best of 21", min(each[0] for each in runs), "ms", 10)
     figure("resident memory of that", statistics.median(each[1] for each in runs), "MB", 3)
 
 
