@@ -6,7 +6,7 @@ SHELL := bash
 .PHONY: lib dist install c-test c-tools sanitize sizes wasm proxy
 .PHONY: go-engine go-module go-test go-bench
 .PHONY: envoy-test envoy-soak envoy-image envoy-bench
-.PHONY: wheel sdist sdist-test python-test
+.PHONY: wheel sdist sdist-test python-test python-bench
 .PHONY: js js-test
 
 CARGO ?= cargo
@@ -44,6 +44,7 @@ bench: tools ## what is promised about speed, as ratios in one run
 	$(CARGO) bench --locked --package svcauth-bench
 	$(CARGO) bench --locked --package svcauth
 	bindings/go/bench/run
+	bindings/python/bench/run
 
 simulate: tools ## the simulation with SEEDS=… lives, from a random start
 	SVCAUTH_SEEDS=$(SEEDS) SVCAUTH_FIRST_SEED=$$RANDOM$$RANDOM $(CARGO) test --locked --package svcauth-core --test simulation -- --nocapture
@@ -108,6 +109,9 @@ sdist-test: c-tools rust ## that the source distribution builds with cargo, in a
 
 python-test: c-tools tools ## the tests of bindings/python as it is installed, its types, and the examples in Python
 	@bindings/python/tools/test
+
+python-bench: c-tools tools ## what is promised about bindings/python, beside other libraries
+	@bindings/python/bench/run
 
 envoy-test: c-tools tools ## the filter in the real Envoy, with the configurations of examples/envoy
 	$(CARGO) test --locked --workspace --all-features --test envoy
