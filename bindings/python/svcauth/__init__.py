@@ -23,6 +23,7 @@ from ._errors import (
     UnknownTarget,
     UserTokenMissing,
 )
+from ._fork import importing
 from ._lease import Lease
 from ._secret import Token
 
@@ -95,9 +96,10 @@ def __getattr__(name: str) -> Any:
     module = _LATER.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    with importing:
+        from importlib import import_module
 
-    found = import_module(f"{__name__}.{module or name}")
+        found = import_module(f"{__name__}.{module or name}")
     value = getattr(found, name) if module else found
     globals()[name] = value
     return value

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import _errors
+from ._fork import importing
 from ._lease import Authorization
 from ._routes import LEASE, NOTHING, Route
 from ._secret import Token
@@ -58,7 +59,8 @@ class Auth:
         return request
 
     def _on_response(self, response: requests.Response, **settings: Any) -> requests.Response:
-        from ._requests import on_response
+        with importing:
+            from ._requests import on_response
 
         return on_response(self, response, settings)
 
@@ -73,15 +75,17 @@ class Auth:
         def __class__(self):
             # httpx takes an instance of its class Auth, which is not imported for those who do not use it.
             if "httpx" in sys.modules:
-                from ._httpx import OfHttpx
+                with importing:
+                    from ._httpx import OfHttpx
 
                 return OfHttpx
             return type(self)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Implements httpx.Auth."""
-        from ._httpx import flow
-        from ._threads import Wait
+        with importing:
+            from ._httpx import flow
+            from ._threads import Wait
 
         steps = flow(self, request)
         step = next(steps)
@@ -93,8 +97,9 @@ class Auth:
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Implements httpx.Auth. What waits does so on a thread."""
-        from ._httpx import flow
-        from ._threads import Wait, run
+        with importing:
+            from ._httpx import flow
+            from ._threads import Wait, run
 
         steps = flow(self, request)
         step = next(steps)

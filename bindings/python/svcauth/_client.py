@@ -7,6 +7,7 @@ import os
 from time import monotonic, sleep
 
 from . import _check, _errors, _events, _native
+from ._fork import importing
 from ._lease import Lease, take
 from ._routes import LEASE, Route, Routes, event
 from ._secret import Token, takes_secrets
@@ -151,7 +152,8 @@ class Client:
         the name of a target, its token is the only one that is added. A call that is refused is made once more with
         a new token, if its body can be sent again.
         """
-        from ._auth import Auth
+        with importing:
+            from ._auth import Auth
 
         if target is not None:
             self._number(target)
@@ -159,25 +161,29 @@ class Client:
 
     def session(self, target: str | None = None) -> requests.Session:
         """A session of requests that adds the right token to each call; see `auth`."""
-        from ._requests import Session
+        with importing:
+            from ._requests import Session
 
         return Session(self.auth(target))
 
     def httpx(self, target: str | None = None, **settings: Any) -> HttpxClient:
         """A client of httpx that adds the right token to each call; see `auth`. `settings` are its own."""
-        import httpx
+        with importing:
+            import httpx
 
         return httpx.Client(auth=self.auth(target), **settings)
 
     def async_httpx(self, target: str | None = None, **settings: Any) -> HttpxAsyncClient:
         """As `httpx`, for asyncio and trio. No call holds up the loop."""
-        import httpx
+        with importing:
+            import httpx
 
         return httpx.AsyncClient(auth=self.auth(target), **settings)
 
     def urllib3(self, pool: PoolManager, target: str | None = None) -> Pool:
         """Makes the calls of a pool manager of urllib3 with the right token; see `auth`."""
-        from ._urllib3 import Pool
+        with importing:
+            from ._urllib3 import Pool
 
         return Pool(self.auth(target), pool)
 
@@ -216,7 +222,8 @@ class Client:
 
         With the TLS, the proxy and the limits of the configuration; the client's own tokens are not concerned.
         """
-        from .exchange import Message
+        with importing:
+            from .exchange import Message
 
         if not isinstance(message, Message):
             raise _errors.wrong_type("message", "a message of svcauth.exchange", message)
@@ -235,13 +242,15 @@ class Client:
 
     def health(self) -> Health:
         """How the targets are doing, for a probe. Asks for nothing and never waits."""
-        from ._health import health
+        with importing:
+            from ._health import health
 
         return health(_native.take_text(_native.transport_health(self._handle)))
 
     def stats(self) -> Stats:
         """Counters since the client was made."""
-        from ._health import stats
+        with importing:
+            from ._health import stats
 
         return stats(_native.transport_stats(self._handle))
 
@@ -297,7 +306,8 @@ class Client:
         """The names of the targets, by their numbers; and what else of the configuration is heeded here."""
         names = self._names
         if names is None:
-            import json
+            with importing:
+                import json
 
             told = json.loads(_native.take_text(_native.transport_settings(self._handle)))
             self._wait_s = told["timeouts"]["wait_ms"] / 1000
@@ -434,7 +444,8 @@ def _document(config: object) -> bytes:
         return config
     if isinstance(config, str):
         return _check.text("config", config)
-    import json
+    with importing:
+        import json
 
     try:
         if not hasattr(config, "keys"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock
 
-from . import _native
+from . import _errors, _native
+from ._fork import hold, importing, telling
 
 TYPE_CHECKING = False  # typing's costs an import
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def tell(logger: logging.Logger | None, level: int, event: bytes) -> None:
     number = _LEVELS.get(level, ERROR)
     logger = logger_or_default(logger, number)
     if logger is not None and logger.isEnabledFor(number):
-        import json
+        with importing:
+            import json
 
         log(logger, number, json.loads(event))
 
@@ -41,7 +42,8 @@ def logger_or_default(logger: logging.Logger | None, level: int) -> logging.Logg
     # A program without logging sees warnings on its standard error, as from any library.
     if level < WARNING and "logging" not in sys.modules:
         return None
-    import logging
+    with importing:
+        import logging
 
     return logging.getLogger("svcauth")
 
@@ -59,7 +61,8 @@ def _shown(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str) and value.isprintable() and " " not in value and '"' not in value:
         return value
-    import json
+    with importing:
+        import json
 
     return json.dumps(value)
 
@@ -77,41 +80,17 @@ class Sink:
 # The callbacks that are under way.
 under_way: set[object] = set()
 
-# Held while an event is told, and by whoever forks: a child would wait for ever for the lock of a stream that a thread
-# which it does not have was writing to.
-_telling = RLock()
-_holds_at_fork = False
-# A logger that hangs does not keep a program from forking.
-_PATIENCE = 1.0
+_forks_wait = False
 
 
-def _before_fork() -> None:
-    global _held
-    _held = _telling.acquire(timeout=_PATIENCE)
-
-
-def _after_fork_in_parent() -> None:
-    if _held:
-        _telling.release()
-
-
-def _after_fork_in_child() -> None:
-    global _telling
-    _telling = RLock()
-    under_way.clear()
-
-
-_held = False
-
-
-def _hold_at_fork() -> None:
+def _let_forks_wait() -> None:
     """To be called when `logging` has been imported: who registers later comes first, and it takes locks too."""
-    global _holds_at_fork
-    if not _holds_at_fork and hasattr(os, "register_at_fork"):
-        _holds_at_fork = True
-        os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-        )
+    global _forks_wait
+    if not _forks_wait:
+        _forks_wait = True
+        hold(telling)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=under_way.clear)
 
 
 # By the context that the library gives to callbacks. An entry goes when its client was closed.
@@ -139,8 +118,8 @@ def _on_event(context: int | None, level: int, text: int | None, length: int) ->
     try:
         sink = _sinks.get(context or 0)
         if sink is not None and logger_or_default(sink.logger, _LEVELS.get(level, ERROR)) is not None:
-            _hold_at_fork()
-            with _telling:
+            _let_forks_wait()
+            with telling:
                 tell(sink.logger, level, _native.text_at(text, length))
     except BaseException:
         # A logger that fails is the program's business, and this thread has nobody to tell.
@@ -185,7 +164,12 @@ _secret = _native.SECRET_CALLBACK(_on_secret)
 
 
 def callbacks(context: int, with_secrets: bool) -> Any:
-    """The functions that a transport calls, with their context."""
+    """The functions that a transport calls, with their context; None where it must not call any."""
+    if not _native.is_main_interpreter():
+        if with_secrets:
+            message = "a function for secrets is for the main interpreter only; name files or variables"
+            raise _errors.ConfigurationError(message, code="unsupported", member="secrets")
+        return None
     made = _native.callbacks(context, _event)
     if with_secrets:
         made.secret = _secret

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from . import _check, _native
+from ._fork import importing
 from ._lease import Authorization
 from ._secret import Token, takes_secrets
 
@@ -49,7 +50,8 @@ class Route:
         """What the log says about calls to this URL, whatever becomes of them; to be copied."""
         told = self._audit
         if told is None:
-            import json
+            with importing:
+                import json
 
             event = _native.decision_call_event(self.decision, 0, b"GET", self.url, 0, _native.ATTEMPT_FIRST)
             self._audit = told = dict(json.loads(_native.take_text(event)))

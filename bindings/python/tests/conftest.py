@@ -171,13 +171,13 @@ def in_threads(count: int, work: Callable[[], Any]) -> list[Any]:
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program of its own, which ends in a minute."""
+    """Runs a program of its own, which ends in a while."""
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -365,6 +365,41 @@ time.sleep(float(sys.argv[2]))
         assert (ran.returncode, ran.stderr) == (0, "")
 
 
+IN_A_SUB_INTERPRETER = """
+import json, sys
+sys.path[:] = json.loads(PATH)
+import svcauth
+client = svcauth.Client(json.loads(CONFIG))
+try:
+    svcauth.Client(json.loads(CONFIG), secrets=print)
+except svcauth.ConfigurationError as error:
+    assert error.code == "unsupported", error
+assert client.token("smd")
+with svcauth.urlopen(client, NODE) as response:
+    print(response.status, flush=True)
+client.close()
+"""
+
+
+def test_a_client_works_in_a_sub_interpreter(lab: Lab) -> None:
+    code = """
+import json, sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+inside = sys.argv[3]
+for name, value in (("PATH", json.dumps(sys.path)), ("CONFIG", sys.argv[1]), ("NODE", sys.argv[2])):
+    inside = inside.replace(name, repr(value))
+made = interpreters.create("legacy") if sys.version_info >= (3, 13) else interpreters.create()
+failed = interpreters.run_string(made, inside)
+interpreters.destroy(made)
+sys.exit(str(failed) if failed else 0)
+"""
+    ran = python(code, json.dumps(lab.config()), lab.node, IN_A_SUB_INTERPRETER, BSS_SECRET=SECRET)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "200\n", "")
+
+
 def test_a_single_message_is_sent_with_the_clients_transport(lab: Lab, client: svcauth.Client) -> None:
     answer = client.exchange(svcauth.exchange.metadata(lab.issuer))
     assert answer.issuer == lab.issuer and answer.token_endpoint == lab.issuer + "/oauth2/token"

@@ -55,7 +55,7 @@ def busy():
 threads = [threading.Thread(target=busy) for _ in range(4)]
 for thread in threads:
     thread.start()
-for _ in range(20):
+for _ in range(8):
     child = os.fork()
     if not child:
         good = client.lease("smd", timeout=30) and call() == 200
