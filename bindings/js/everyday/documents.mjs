@@ -14,17 +14,11 @@ const target = { urls: ["https://smd.example:8443/hsm/v2/"] };
 const more = {
   client: { auth: "client_secret_post", credentials: [{ client_id: "bss", client_secret: { env: "BSS_SECRET" } }] },
   targets: {
-    a: { ...target, scopes: ["read", "write"], resource: ["https://smd.example"], parameters: { tenant: "a" } },
-    b: { urls: [], user_token: "never", default_lifetime_s: 60 },
-    c: { urls: ["http://127.0.0.1:27779/hsm/v2", "http://localhost:27779", "http://[::1]:27779"], user_token: "exchange" },
-    d: { urls: [], token_of: "a" },
+    a: { ...target, scopes: ["read", "write"] },
+    b: { urls: [], user_token: "never" },
+    c: { urls: ["http://127.0.0.1:27779/hsm/v2", "http://localhost:27779"], user_token: "exchange" },
   },
-  insecure_http: ["http://smd:27779", "http://10.0.0.1:80"],
-  timeouts: { connect_s: 1, request_s: 2, secret_s: 3, store_s: 4, wait_s: 5 },
-  limits: { answer_bytes: 65536, subjects: 10, events: 10 },
-  tls: {},
-  proxy: "environment",
-  discovery: "openid",
+  timeouts: { wait_s: 5 },
 };
 for (const change of [{}, more, { client: { auth: "none", credentials: [{ client_id: "bss" }] } }, {
   client: { credentials: [{ client_id: "bss", client_secret: { callback: "vault" } }] }, issuer: "https://hydra.example/realms/x",

@@ -16,9 +16,15 @@ export class Events extends EventTarget {
 
   override addEventListener(
     type: string,
-    listener: ((event: CustomEvent<SvcauthEvent>) => void) | EventListenerOrEventListenerObject | null,
+    listener: (event: CustomEvent<SvcauthEvent>) => void,
     options?: boolean | AddEventListenerOptions,
-  ): void {
+  ): void;
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(type: string, listener: unknown, options?: boolean | AddEventListenerOptions): void {
     super.addEventListener(type, listener as EventListener | null, options);
     if (!this.#listening) {
       this.#listening = true;

@@ -26,6 +26,8 @@ export interface Host {
   user(): User | undefined;
   /** Lets work go on after the response to the request that is being answered. */
   waitUntil?(work: Promise<unknown>): void;
+  /** What the client's own requests have besides. */
+  readonly init?: RequestInit;
   /** Says what kind of failure a fetch ended with. */
   failure?(error: unknown): SendFailure;
 }

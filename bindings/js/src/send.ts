@@ -61,9 +61,8 @@ export async function send(
       headers: request.headers,
       body: request.body === "" ? null : request.body,
       redirect: "manual",
-      credentials: "omit",
-      cache: "no-store",
       signal: controller.signal,
+      ...host.init,
     });
     const body = await read(response, maxBytes);
     if (body === undefined) {

@@ -53,7 +53,7 @@ export interface Options {
   secrets?: (name: string, signal: AbortSignal) => string | Promise<string>;
   /** Sends all requests, the client's own and the calls; the global `fetch` unless given. */
   fetch?: typeof globalThis.fetch;
-  /** The module `svcauth.wasm`, where it is not found by itself. */
+  /** The module `whole.wasm`, where it is not found by itself. */
   wasm?: WebAssembly.Module | BufferSource | Response | PromiseLike<Response | BufferSource | WebAssembly.Module>;
   /** Makes the spread of points in time the same in each run, for tests. */
   seed?: number;

@@ -5,6 +5,7 @@ import path from "node:path";
 import test from "node:test";
 import { inspect } from "node:util";
 import { load } from "./package.mjs";
+import { story } from "../everyday/story.mjs";
 import { config, gate, ISSUER, SMD, tokenAnswer, World } from "./world.mjs";
 
 const { bearer, Client, passUser, requireUser, SvcauthError, withUser } = await load("node.js");
@@ -336,6 +337,11 @@ test("after a trap another core goes on with the tokens at hand: the whole one, 
     assert.equal(told.length, panics);
   }
   assert.match(told[0].error.message, /on purpose/);
+});
+
+test("everyday life needs the small module only", async () => {
+  const loaded = await story();
+  assert.deepEqual(new Set(loaded), new Set(["svcauth"]));
 });
 
 test("what everyday life does not need is loaded when it is come to, and nothing is asked for twice", async (t) => {

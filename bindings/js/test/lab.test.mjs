@@ -1,6 +1,8 @@
 // The client against the lab: a real authorization server and service, on loopback.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,6 +15,16 @@ const messages = await load("exchange/node.js");
 
 const NODE = "/hsm/v2/State/Components/x0c0s0b0n0";
 const SECRET = "a secret: 100%";
+
+/** A port on which nothing listens. */
+async function closedPort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
 
 class Lab {
   static async start(t, ...options) {
@@ -143,7 +155,7 @@ test("the flow of four messages, one by one and by the client itself", async (t)
   await assert.rejects(messages.requestToken(wrong), (error) => error.oauthError === "invalid_client");
   await assert.rejects(messages.requestToken({ endpont: "x" }), (error) => error.code === "invalid_argument");
   await assert.rejects(
-    messages.requestToken({ ...wrong, endpoint: "http://127.0.0.1:9/token" }),
+    messages.requestToken({ ...wrong, endpoint: `http://127.0.0.1:${await closedPort()}/token` }),
     (error) => error.code === "connection_failed",
   );
   await messages.deleteRegistration({ registration });

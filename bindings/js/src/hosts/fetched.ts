@@ -13,6 +13,7 @@ const modules = new Map<ModuleName, Promise<WebAssembly.Module>>();
 export const host: Host = {
   capabilities: 0,
   isolated: false,
+  init: { credentials: "omit", cache: "no-store" },
   module(name) {
     let module = modules.get(name);
     if (module === undefined) {

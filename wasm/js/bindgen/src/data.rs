@@ -3,8 +3,8 @@
 use crate::points;
 use std::collections::BTreeMap;
 use walrus::{
-    ConstExpr, DataId, DataKind, LocalFunction, MemoryId, Module,
-    ir::{Instr, Value},
+    ConstExpr, DataId, DataKind, LocalFunction, MemoryId, Module, ValType,
+    ir::{Call, Const, Instr, LocalGet, LocalSet, LocalTee, Value},
 };
 
 struct Constant {
@@ -12,35 +12,78 @@ struct Constant {
     is_used: bool,
 }
 
-/// Leaves out the constants that nothing refers to: neither code nor a constant that is used. What is left becomes one
-/// segment.
-pub(crate) fn keep_used(module: &mut Module) {
+/// Makes one segment of all constants.
+pub(crate) fn keep_all(module: &mut Module) {
+    join(module, Vec::new(), false);
+}
+
+/// Leaves out the constants that were never read and that nothing refers to: neither code nor a constant that is used.
+///
+/// What code refers to is not enough: a loop over a list may begin with the address before it, or know its end only.
+pub(crate) fn keep_used(module: &mut Module, read: Vec<u32>) {
+    join(module, read, true);
+}
+
+/// Makes each load from memory tell its address.
+pub(crate) fn tell_reads(module: &mut Module) {
+    let told = module.types.add(&[ValType::I32, ValType::I32], &[]);
+    let (told, _) = module.add_import_func("reached", "read", told);
+    let (first, second) = (module.locals.add(ValType::I32), module.locals.add(ValType::I32));
+    points::each_function(module, |function| {
+        let ids: Vec<_> = points::sequence_ids(function).collect();
+        for id in ids {
+            let instructions = &mut function.block_mut(id).instrs;
+            for (instruction, place) in std::mem::take(instructions) {
+                let before: Vec<Instr> = match &instruction {
+                    Instr::Load(load) => {
+                        let value = Value::I32(load.arg.offset as i32);
+                        vec![
+                            LocalTee { local: first }.into(),
+                            LocalGet { local: first }.into(),
+                            Const { value }.into(),
+                            Call { func: told }.into(),
+                        ]
+                    }
+                    // Of a destination, a source and a length.
+                    Instr::MemoryCopy(_) => vec![
+                        LocalSet { local: first }.into(),
+                        LocalTee { local: second }.into(),
+                        LocalGet { local: second }.into(),
+                        Const { value: Value::I32(0) }.into(),
+                        Call { func: told }.into(),
+                        LocalGet { local: first }.into(),
+                    ],
+                    _ => Vec::new(),
+                };
+                instructions.extend(before.into_iter().map(|instruction| (instruction, place)));
+                instructions.push((instruction, place));
+            }
+        }
+    });
+}
+
+fn join(module: &mut Module, mut open: Vec<u32>, used_only: bool) {
     let (mut constants, found) = constants(module);
     let Some((memory, ids)) = found else {
         return;
     };
-    let mut open = Vec::new();
     for (_, function) in module.funcs.iter_local() {
         addresses(function, &mut open);
     }
     while let Some(address) = open.pop() {
-        // The end of one may be the start of another.
-        for at in [address.checked_sub(1), Some(address)].into_iter().flatten() {
-            let found = constants.range_mut(..=at).next_back();
-            if let Some((start, constant)) = found
-                && at - start < constant.bytes.len() as u32
-                && !constant.is_used
-            {
-                constant.is_used = true;
-                let words = constant.bytes.chunks_exact(4);
-                open.extend(words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
-            }
+        if let Some((start, constant)) = constants.range_mut(..=address).next_back()
+            && address - start < constant.bytes.len() as u32
+            && !constant.is_used
+        {
+            constant.is_used = true;
+            let words = constant.bytes.chunks_exact(4);
+            open.extend(words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
         }
     }
     for id in ids {
         module.data.delete(id);
     }
-    let used = || constants.iter().filter(|(_, constant)| constant.is_used);
+    let used = || constants.iter().filter(|(_, constant)| constant.is_used || !used_only);
     let Some((&first, _)) = used().next() else {
         return;
     };

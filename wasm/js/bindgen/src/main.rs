@@ -1,10 +1,12 @@
 //! What bindings/js/build does with modules:
 //!
 //! - `bind MODULE FOLDER NAME`: what the command wasm-bindgen does, with a version that a lock file pins;
-//! - `count MODULE OUT`: calls the import `reached.at` with a number at each point that code can come to;
-//! - `keep MODULE NUMBERS OUT`: leaves out what is behind the points that were never come to, according to a file with
-//!   the others' numbers, and the constants that nothing refers to then. A trap stands there instead;
-//! - `join MODULE OUT`: puts all constants that are referred to into one segment.
+//! - `count MODULE OUT`: calls the import `reached.at` with a number at each point that code can come to, and
+//!   `reached.read` with an address at each load;
+//! - `keep MODULE REACHED OUT`: leaves out what is behind the points that were never come to, according to a file with
+//!   the others' numbers, and the constants that nothing refers to then, except those at the addresses in the file, which
+//!   have an @ before them. A trap stands there instead;
+//! - `join MODULE OUT`: puts all constants into one segment.
 
 mod data;
 mod points;
@@ -42,13 +44,18 @@ fn bind(module: &str, folder: &str, name: &str) -> Result<(), Box<dyn Error>> {
 fn count(module: &str, out: &str) -> Result<(), Box<dyn Error>> {
     let mut module = Module::from_file(module)?;
     points::count(&mut module);
+    data::tell_reads(&mut module);
     Ok(module.emit_wasm_file(out)?)
 }
 
 fn keep(module: &str, numbers: &str, out: &str) -> Result<(), Box<dyn Error>> {
     let mut module = Module::from_file(module)?;
-    let mut reached = Vec::new();
+    let (mut reached, mut read) = (Vec::new(), Vec::new());
     for number in fs::read_to_string(numbers)?.split_whitespace() {
+        if let Some(address) = number.strip_prefix('@') {
+            read.push(address.parse()?);
+            continue;
+        }
         let number: usize = number.parse()?;
         if reached.len() <= number {
             reached.resize(number + 1, false);
@@ -57,12 +64,12 @@ fn keep(module: &str, numbers: &str, out: &str) -> Result<(), Box<dyn Error>> {
     }
     points::keep(&mut module, |number| reached.get(number) == Some(&true));
     walrus::passes::gc::run(&mut module);
-    data::keep_used(&mut module);
+    data::keep_used(&mut module, read);
     Ok(module.emit_wasm_file(out)?)
 }
 
 fn join(module: &str, out: &str) -> Result<(), Box<dyn Error>> {
     let mut module = Module::from_file(module)?;
-    data::keep_used(&mut module);
+    data::keep_all(&mut module);
     Ok(module.emit_wasm_file(out)?)
 }

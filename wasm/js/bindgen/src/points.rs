@@ -53,7 +53,7 @@ fn at_no_place(instruction: impl Into<Instr>) -> (Instr, InstrLocId) {
     (instruction.into(), InstrLocId::default())
 }
 
-fn each_function(module: &mut Module, mut work: impl FnMut(&mut LocalFunction)) {
+pub(crate) fn each_function(module: &mut Module, mut work: impl FnMut(&mut LocalFunction)) {
     let all: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
     for id in all {
         work(module.funcs.get_mut(id).kind.unwrap_local_mut());

@@ -1,0 +1,106 @@
+// A day on which nothing goes wrong but a 401: played through the client, with answers as servers give them.
+import assert from "node:assert/strict";
+import { load } from "../test/package.mjs";
+import { ISSUER, SMD, World } from "../test/world.mjs";
+
+const { ClientOn } = await load("client.js");
+const { host } = await load("hosts/node.js");
+const { withUser } = await load("node.js");
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const jwt = (claims) => `${part({ alg: "ES256", kid: "x", typ: "JWT" })}.${part(claims)}.c2lnbmF0dXJl`;
+const KINDS = {
+  hydra: (number) => ({ access_token: `ory_at_${number}`, expires_in: 1, scope: "read", token_type: "bearer" }),
+  keycloak: (number) => ({
+    access_token: jwt({
+      exp: 1800000001, iat: 1800000000, jti: `trrtcc:${number}`, iss: ISSUER, aud: ["smd", "account"], sub: "service-bss",
+      typ: "Bearer", azp: "bss", client_id: "bss", scope: "read email", email_verified: false,
+      "allowed-origins": ["/*"], realm_access: { roles: ["offline_access", "ü"] },
+    }),
+    expires_in: 1, refresh_expires_in: 0, token_type: "Bearer", "not-before-policy": 0, scope: "read email", x: null, y: [true],
+  }),
+};
+const METADATA = {
+  issuer: ISSUER,
+  token_endpoint: `${ISSUER}/token`,
+  authorization_endpoint: `${ISSUER}/auth`,
+  registration_endpoint: `${ISSUER}/register`,
+  jwks_uri: `${ISSUER}/keys`,
+  revocation_endpoint: `${ISSUER}/revoke`,
+  introspection_endpoint: `${ISSUER}/introspect`,
+  token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
+  claims_parameter_supported: true,
+  credentials: null,
+  mtls_endpoint_aliases: { token_endpoint: `${ISSUER}/token` },
+  max_age: 3600,
+};
+
+/** Gives the names of the modules that were loaded. */
+export async function story() {
+  const loaded = [];
+  const counting = {
+    ...host,
+    module: (name) => (loaded.push(name), host.module(name)),
+    moduleNow: (name) => (loaded.push(name), host.moduleNow(name)),
+  };
+  class Client extends ClientOn {
+    static async open(document, options) {
+      return new Client(counting, await ClientOn.making(counting, document, options), options);
+    }
+  }
+  process.env.SVCAUTH_STORY = "a secret: 100%";
+  for (const [kind, answer] of Object.entries(KINDS)) {
+    const world = new World();
+    const headers = {
+      date: new Date().toUTCString(), "content-type": "application/json;charset=UTF-8", "cache-control": "no-store",
+      pragma: "no-cache", "www-authenticate": "",
+    };
+    world.token = (_, number) => new Response(JSON.stringify(answer(number), null, kind === "hydra" ? 0 : 1), { headers });
+    let refused = 0;
+    world.service = ({ url }) => {
+      if (url === `${ISSUER}/.well-known/openid-configuration`) {
+        return new Response(JSON.stringify(METADATA), { headers });
+      }
+      const challenge = kind === "hydra" ? "Bearer" : 'Bearer realm="smd", error="invalid_token"';
+      return refused++ === 20
+        ? new Response("", { status: 401, headers: { "www-authenticate": challenge } })
+        : new Response("ok");
+    };
+    const document = {
+      ...(kind === "hydra" ? { issuer: ISSUER } : { endpoints: { token: `${ISSUER}/token` } }),
+      client: {
+        auth: kind === "hydra" ? "client_secret_basic" : "client_secret_post",
+        credentials: [{ client_id: "bss", client_secret: { env: "SVCAUTH_STORY" } }],
+      },
+      targets: {
+        smd: { urls: [SMD], scopes: ["read"], audience: ["smd"] },
+        own: { urls: ["https://own.example"], user_token: "never", scopes: ["read"] },
+      },
+    };
+    const client = await Client.open(document, { fetch: world.fetch });
+    const told = [];
+    const listen = () => client.events.addEventListener("event", ({ detail }) => told.push(detail.event));
+    if (kind === "keycloak") {
+      await client.ready();
+    }
+    listen();
+    const all = client.fetch();
+    const calls = Array.from({ length: 16 }, () => all(`${SMD}/State?x=1`));
+    assert.ok((await Promise.all(calls)).every((answer) => answer.ok));
+    await withUser(jwt({ sub: "alice", client_id: "portal", exp: 1 }), () => all(`${SMD}/State`));
+    await all("https://elsewhere.example/");
+    await all("https://own.example/", { user: "opaque" });
+    await all(SMD, { headers: { authorization: "Bearer own" } });
+    const before = client.stats().tokensReceived;
+    while (client.stats().tokensReceived < before + 3 || !told.includes("rejected")) {
+      assert.ok((await client.fetch("smd")(`${SMD}/State`)).ok);
+    }
+    assert.ok(client.healthy() && client.health().length === 2);
+    await client.close();
+  }
+  return loaded;
+}
+
+if (process.argv[1]?.endsWith("story.mjs")) {
+  console.log(await story());
+}
