@@ -315,7 +315,7 @@ test("ready waits for all targets, or says which has none", async (t) => {
 
 test("after a trap another core goes on with the tokens at hand: the whole one, and after a panic the same", async (t) => {
   const world = new World();
-  const client = await opened(t, world);
+  const client = await opened(t, world, { targets: { smd: { urls: [SMD], scopes: ["read"] } } });
   await client.token("smd");
   const told = [];
   client.events.addEventListener("client_replaced", ({ detail }) => told.push(detail));

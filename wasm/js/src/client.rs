@@ -45,8 +45,7 @@ pub fn open(capabilities: u32, seed: f64, mono: f64, wall: f64) -> usize {
     match config.and_then(|config| Client::new(config, can, seed.to_bits(), now(mono, wall))) {
         Ok(client) => {
             out.raw(r#"{"settings":"#);
-            out.raw(&to_json(&client.config().host_settings()))
-                .raw("}");
+            out.raw(&to_json(&client.config().host_settings())).raw("}");
             *ENGINE.0.borrow_mut() = Some(Engine {
                 calls: client.calls(),
                 client,
@@ -357,7 +356,9 @@ fn ask(engine: &mut Engine, out: &mut Out, target: usize, subject: Subject<'_>, 
 }
 
 fn failed(out: &mut Out, error: &Error, retry_at_ms: u64) {
-    out.raw(r#"{"failed":"#).failed(error, Some(retry_at_ms)).raw("}");
+    out.raw(r#"{"failed":"#)
+        .failed(error, Some(retry_at_ms))
+        .raw("}");
 }
 
 /// One call into the client, and all that follows from it.
@@ -392,7 +393,9 @@ fn poll(engine: &mut Engine, out: &mut Out, now: Now) {
                 out.raw("}");
                 return;
             }
-            Output::Event(event) if engine.heard.is_none_or(|heard| event.level() < heard) => continue,
+            Output::Event(event) if engine.heard.is_none_or(|heard| event.level() < heard) => {
+                continue;
+            }
             Output::CallsChanged => engine.calls = engine.client.calls(),
             _ => {}
         }
@@ -420,7 +423,8 @@ fn event(out: &mut Out, event: &Event) {
 }
 
 fn changed(out: &mut Out, change: &LeaseChange, now: Now) {
-    out.raw(r#"{"target":"#).number(change.target.index() as u64);
+    out.raw(r#"{"target":"#)
+        .number(change.target.index() as u64);
     if let Some(subject) = &change.subject {
         out.raw(r#","subject":"#).hex(subject.as_bytes());
     }
@@ -466,9 +470,7 @@ fn lease(out: &mut Out, lease: &Lease) {
         between = ",";
     }
     out.raw(r#"],"client_id":"#).optional(lease.client_id());
-    out.raw(r#","subject":"#)
-        .optional(lease.subject())
-        .raw("}");
+    out.raw(r#","subject":"#).optional(lease.subject()).raw("}");
 }
 
 fn task(out: &mut Out, task: &Task) {

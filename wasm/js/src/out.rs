@@ -45,6 +45,7 @@ impl Out {
         self.raw(json.expose())
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn optional(&mut self, text: Option<&str>) -> &mut Out {
         match text {
             Some(text) => self.text(text),
@@ -67,6 +68,7 @@ impl Out {
         self.raw(core::str::from_utf8(&digits[at..]).unwrap_or("0"))
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn hex(&mut self, bytes: &[u8]) -> &mut Out {
         const DIGITS: &str = "0123456789abcdef";
         self.raw("\"");
@@ -94,7 +96,10 @@ pub(crate) fn request(out: &mut Out, request: &Request) {
     out.raw(r#","headers":{"#);
     let mut between = "";
     for header in &request.headers {
-        out.raw(between).text(header.name).raw(":").text(&header.value);
+        out.raw(between)
+            .text(header.name)
+            .raw(":")
+            .text(&header.value);
         between = ",";
     }
     out.raw(r#"},"body":"#);

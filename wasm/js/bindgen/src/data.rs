@@ -28,7 +28,10 @@ pub(crate) fn keep_used(module: &mut Module, read: Vec<u32>) {
 pub(crate) fn tell_reads(module: &mut Module) {
     let told = module.types.add(&[ValType::I32, ValType::I32], &[]);
     let (told, _) = module.add_import_func("reached", "read", told);
-    let (first, second) = (module.locals.add(ValType::I32), module.locals.add(ValType::I32));
+    let (first, second) = (
+        module.locals.add(ValType::I32),
+        module.locals.add(ValType::I32),
+    );
     points::each_function(module, |function| {
         let ids: Vec<_> = points::sequence_ids(function).collect();
         for id in ids {
@@ -49,7 +52,10 @@ pub(crate) fn tell_reads(module: &mut Module) {
                         LocalSet { local: first }.into(),
                         LocalTee { local: second }.into(),
                         LocalGet { local: second }.into(),
-                        Const { value: Value::I32(0) }.into(),
+                        Const {
+                            value: Value::I32(0),
+                        }
+                        .into(),
                         Call { func: told }.into(),
                         LocalGet { local: first }.into(),
                     ],
@@ -83,7 +89,11 @@ fn join(module: &mut Module, mut open: Vec<u32>, used_only: bool) {
     for id in ids {
         module.data.delete(id);
     }
-    let used = || constants.iter().filter(|(_, constant)| constant.is_used || !used_only);
+    let used = || {
+        constants
+            .iter()
+            .filter(|(_, constant)| constant.is_used || !used_only)
+    };
     let Some((&first, _)) = used().next() else {
         return;
     };
@@ -101,9 +111,19 @@ fn constants(module: &Module) -> (BTreeMap<u32, Constant>, Option<(MemoryId, Vec
     let mut constants = BTreeMap::new();
     let mut found = None;
     for data in module.data.iter() {
-        if let DataKind::Active { memory, offset: ConstExpr::Value(Value::I32(start)) } = &data.kind {
+        if let DataKind::Active {
+            memory,
+            offset: ConstExpr::Value(Value::I32(start)),
+        } = &data.kind
+        {
             let bytes = data.value.clone();
-            constants.insert(*start as u32, Constant { bytes, is_used: false });
+            constants.insert(
+                *start as u32,
+                Constant {
+                    bytes,
+                    is_used: false,
+                },
+            );
             found.get_or_insert((*memory, Vec::new())).1.push(data.id());
         }
     }
