@@ -133,8 +133,8 @@ envoy-bench: c-tools tools ## what is promised about the filter, against Envoy's
 js: tools ## the npm package as it is published, in target/js/package
 	@bindings/js/build
 
-js-test: tools ## the tests of the npm package in Node
-	@bindings/js/test/run
+js-test: tools ## the tests of the npm package: in Node, Deno, Bun, workerd and Chromium, its types, its size, the examples
+	@bindings/js/tools/test
 
 # What is missing is named; `tools` adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
