@@ -188,14 +188,17 @@ export async function serveFolder(t, cwd) {
 export async function startChromium(t, url, ...more) {
   const program = await run("sh", ["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"])
     .catch(() => Promise.reject(new Error("there is no chromium; Debian's package is chromium")));
-  const profile = folder(t);
+  mkdirSync(work, { recursive: true });
+  const profile = mkdtempSync(path.join(work, "profile-"));
   const options = [
     "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-dev-shm-usage", `--user-data-dir=${profile}`,
     ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
   ];
   // Its helpers are in its process group, and end with it.
-  const child = spawn(program.trim(), [...options, ...more, url], { stdio: ["ignore", "ignore", "ignore"], detached: true });
+  const child = spawn(program.trim(), [...options, ...more, url], {
+    stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], detached: true,
+  });
   const ended = new Promise((resolve) => child.on("close", resolve).on("error", resolve));
   t.after(async () => {
     try {
@@ -204,6 +207,8 @@ export async function startChromium(t, url, ...more) {
       // It ended by itself.
     }
     await ended;
+    // Its helpers may still write.
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
   return Object.assign(child, { ended });
 }
