@@ -7,7 +7,7 @@ SHELL := bash
 .PHONY: go-engine go-module go-test go-bench
 .PHONY: envoy-test envoy-soak envoy-image envoy-bench
 .PHONY: wheel sdist sdist-test python-test python-bench
-.PHONY: js js-test
+.PHONY: js js-test js-bench
 
 CARGO ?= cargo
 GO ?= go
@@ -135,6 +135,9 @@ js: tools ## the npm package as it is published, in target/js/package
 
 js-test: tools ## the tests of the npm package: in Node, Deno, Bun, workerd and Chromium, its types, its size, the examples
 	@bindings/js/tools/test
+
+js-bench: tools ## what is promised about the npm package, with tokens of one second for SECONDS=…
+	@SECONDS_UNDER_LOAD=$(SECONDS) bindings/js/bench/run
 
 # What is missing is named; `tools` adds the one rustup target that the tests build for.
 need = missing=; for tool in $(1); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
