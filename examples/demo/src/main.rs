@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         "a service in Python, with the standard library",
         python::play,
     );
+    stage.act("node", "a service in JavaScript, with Node", node::play);
     stage.act("envoy", "a program that knows nothing of it", envoy::play);
     stage.act("secrets", "nothing above tells one", secrets::play);
     stage.close()

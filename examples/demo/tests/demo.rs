@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-const ACTS: [&str; 20] = [
+const ACTS: [&str; 21] = [
     "register",
     "authorize",
     "token",
@@ -24,6 +24,7 @@ const ACTS: [&str; 20] = [
     "go and C",
     "C",
     "python",
+    "node",
     "envoy",
     "secrets",
 ];

@@ -10,6 +10,7 @@ pub(crate) mod elsewhere;
 pub(crate) mod envoy;
 pub(crate) mod go;
 pub(crate) mod new_key;
+pub(crate) mod node;
 mod opening;
 pub(crate) mod outage;
 pub(crate) mod python;
