@@ -172,20 +172,21 @@ for (const [name, version] of Object.entries({ today: NEW, "before 2024-10-14": 
   });
 }
 
-test("workerd: the request that asks for the token goes away, and the others get theirs", async (t) => {
+test("workerd: the request that asks for the token goes away, and another one asks in its place", async (t) => {
   const { lab, ask } = await startWorker(t, NEW);
-  await lab.post("/lab/faults", { endpoint: "token", fault: { action: "hold" } });
+  // It is never answered, and its timers end with it.
+  await lab.post("/lab/faults", { endpoint: "token", fault: { action: "hold", times: 1 } });
   const leaves = new AbortController();
   const gone = assert.rejects(ask("/call", { signal: leaves.signal }), { name: "AbortError" });
   while ((await (await fetch(`${lab.admin}/lab/stats`)).json()).endpoints.token?.in_flight !== 1) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  const others = Promise.all(Array.from({ length: 8 }, () => ask("/call")));
   leaves.abort();
   await gone;
-  await fetch(`${lab.admin}/lab/faults`, { method: "DELETE" });
-  assert.deepEqual((await others).filter(({ status }) => status !== 200), []);
-  assert.ok((await lab.tokenRequests()) <= 2);
+  const others = await Promise.all(Array.from({ length: 8 }, () => ask("/call")));
+  assert.deepEqual(others.filter(({ status }) => status !== 200), []);
+  const { endpoints } = await (await fetch(`${lab.admin}/lab/stats`)).json();
+  assert.equal(endpoints.token.requests, 2);
 });
 
 test("workerd: tokens of two seconds are refreshed by the calls that find them due", async (t) => {

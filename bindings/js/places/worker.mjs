@@ -13,7 +13,7 @@ export default {
         case "/story":
           return Response.json(await story(svcauth, lab));
         case "/call": {
-          opened ??= svcauth.Client.open(config(lab, { timeouts: { request_s: 2, wait_s: 20 } }), { secrets });
+          opened ??= svcauth.Client.open(config(lab, { timeouts: { request_s: 2, wait_s: 600 } }), { secrets });
           const answer = await (await opened).fetch("smd")(lab.smd + NODE);
           return new Response(await answer.text(), { status: answer.status });
         }
