@@ -1358,6 +1358,10 @@ svcauth_result svcauth_client_poll_all(const svcauth_client *client,
 
 // Notes a lease down for another client of the same configuration, as a JSON object that holds the token: for
 // `svcauth_client_adopt`. A secret; freed by `svcauth_text_free`. The times are what both clocks show now.
+//
+// Its members are `format` (1), `access_token`, `recorded_at_mono_ms`, `recorded_at_wall_ms`, `refresh_in_ms`,
+// `serve_for_ms`, `expires_in_ms`, `expires_at_wall_ms`, `lifetime_ms`, `scopes` (a list), `client_id` and `subject`
+// (null where unknown): a program that has a lease's times, from `svcauth_client_poll_all`, may write it by itself.
 svcauth_result svcauth_lease_record(const svcauth_lease *lease,
                                     uint64_t mono_ms,
                                     uint64_t wall_ms,

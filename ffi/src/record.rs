@@ -41,6 +41,10 @@ pub enum Adoption {
 
 /// Notes a lease down for another client of the same configuration, as a JSON object that holds the token: for
 /// `svcauth_client_adopt`. A secret; freed by `svcauth_text_free`. The times are what both clocks show now.
+///
+/// Its members are `format` (1), `access_token`, `recorded_at_mono_ms`, `recorded_at_wall_ms`, `refresh_in_ms`,
+/// `serve_for_ms`, `expires_in_ms`, `expires_at_wall_ms`, `lifetime_ms`, `scopes` (a list), `client_id` and `subject`
+/// (null where unknown): a program that has a lease's times, from `svcauth_client_poll_all`, may write it by itself.
 #[cfg_attr(test, ffi_export(rename = "check_svcauth_lease_record"))]
 #[no_mangle]
 pub unsafe extern "C" fn svcauth_lease_record(
