@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import _check, _errors
 from ._client import Client, _document
 from ._driven import Driven
+from ._fork import importing
 from ._lease import Lease
 from ._secret import Token, takes_secrets
 from ._send import sender_of
@@ -104,7 +105,8 @@ class AsyncClient:
         the name of a target, its token is the only one that is added. A call that is refused is made once more with
         a new token, if its body can be sent again.
         """
-        from ._aio_auth import AsyncAuth
+        with importing:
+            from ._aio_auth import AsyncAuth
 
         engine = self._engine
         if target is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ._auth import Auth
 from ._driven import Driven
+from ._fork import importing
 from ._routes import LEASE, NOTHING, Route
 from ._threads import Wait, run
 
@@ -58,7 +59,8 @@ class AsyncAuth(Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Implements httpx.Auth."""
-        from ._httpx import flow
+        with importing:
+            from ._httpx import flow
 
         steps = flow(self, request)
         try:
