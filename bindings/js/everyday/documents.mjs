@@ -1,13 +1,17 @@
 // Opens the documents that everyday life has: what is read of a configuration beside what the scenarios have.
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { dist, load, root } from "../test/package.mjs";
+import { dist, load } from "../test/package.mjs";
 
 const { Engine } = await load("engine.js");
 const module = await WebAssembly.compile(readFileSync(path.join(dist, "svcauth.wasm")));
-const example = JSON.parse(readFileSync(path.join(root, "core/svcauth.example.json"), "utf8"));
-// Fractions take a table of powers of ten.
-example.timeouts.connect_s = 3;
+const plain = {
+  issuer: "https://hydra.example",
+  client: { auth: "client_secret_basic", credentials: [{ client_id: "bss", client_secret: { file: "/run/secrets/bss" } }] },
+  targets: {
+    smd: { urls: ["https://smd.example/hsm/v2"], scopes: ["read"], audience: ["smd"], user_token: "pass" },
+  },
+};
 const now = { mono: 1000, wall: 1_800_000_000_000 };
 
 const target = { urls: ["https://smd.example:8443/hsm/v2/"] };
@@ -23,5 +27,5 @@ const more = {
 for (const change of [{}, more, { client: { auth: "none", credentials: [{ client_id: "bss" }] } }, {
   client: { credentials: [{ client_id: "bss", client_secret: { callback: "vault" } }] }, issuer: "https://hydra.example/realms/x",
 }, { client: { credentials: [{ client_id: "bss", client_secret: { value: "secret" } }] }, endpoints: undefined }]) {
-  new Engine(module, JSON.stringify({ ...example, ...change }, null, 2), 7, 1, now);
+  new Engine(module, JSON.stringify({ ...plain, ...change }, null, 2), 7, 1, now);
 }
