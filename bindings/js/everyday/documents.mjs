@@ -24,7 +24,7 @@ const more = {
   },
   timeouts: { wait_s: 5 },
 };
-for (const change of [{}, more, { client: { auth: "none", credentials: [{ client_id: "bss" }] } }, {
+for (const change of [{}, more, {
   client: { credentials: [{ client_id: "bss", client_secret: { callback: "vault" } }] }, issuer: "https://hydra.example/realms/x",
 }, { client: { credentials: [{ client_id: "bss", client_secret: { value: "secret" } }] }, endpoints: undefined }]) {
   new Engine(module, JSON.stringify({ ...plain, ...change }, null, 2), 7, 1, now);
