@@ -1,6 +1,6 @@
 // The examples as they are, against the lab.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
@@ -90,6 +90,50 @@ test("boot-scripts: without a token a node is told to come again, and a wrong co
   assert.ok(Number(response.headers.get("retry-after")) >= 1);
   writeFileSync(config, '{ "client": {}, "targets": { "smd": { "urls": ["smd"] } } }');
   await assert.rejects(run(process.execPath, [path.join(here, "boot-scripts.mjs"), config, lab.smd]), /invalid_configuration/);
+});
+
+test("boot-scripts: it registers once, and is the same client after it was killed", async (t) => {
+  const lab = await startLab(t);
+  const config = path.join(folder(t), "svcauth.json");
+  const metadata = {
+    client_name: "boot", grant_types: ["client_credentials"], scope: "read", response_types: ["token"],
+    token_endpoint_auth_method: "client_secret_basic", redirect_uris: ["http://127.0.0.1:5555/callback"],
+  };
+  writeFileSync(
+    config,
+    JSON.stringify({
+      ...document(lab),
+      endpoints: { registration: `${lab.issuer}/oauth2/register` },
+      client: { registration: { metadata, authorize: true } },
+      store: { file: path.join(path.dirname(config), "state.json") },
+    }),
+  );
+  const served = async () => {
+    const child = start(t, process.execPath, [path.join(here, "boot-scripts.mjs"), config, lab.smd, "127.0.0.1:0"]);
+    return { child, url: (await firstLine(child)).replace("listening on ", "") };
+  };
+  await lab.post("/lab/faults", { endpoint: "token", fault: { action: "hold" } });
+  const { child, url } = await served();
+  const boots = Promise.all(Array.from({ length: 16 }, () => fetch(`${url}/boot/v1/bootscript?host=x0c0s0b0n0`)));
+  const waited = async () => (await (await fetch(`${url}/debug/vars`)).json()).svcauth.waited;
+  while ((await waited()) < 16) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await fetch(`${lab.admin}/lab/faults`, { method: "DELETE" });
+  assert.ok((await boots).every(({ status }) => status === 200));
+  const { client_id: registered } = (await lab.log("smd")).at(-1);
+  // Whoever is killed while it has the store's lock leaves it until that ends by itself.
+  const state = path.join(path.dirname(config), "state.json");
+  while (Object.keys(JSON.parse(readFileSync(state, "utf8")).locks).length > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  child.kill("SIGKILL");
+  const again = await served();
+  const booted = await fetch(`${again.url}/boot/v1/bootscript?host=x0c0s0b0n0`);
+  assert.equal(booted.status, 200, await booted.text());
+  assert.equal((await lab.log("smd")).at(-1).client_id, registered);
+  const registrations = (await lab.log("issuer")).filter(({ path }) => path === "/oauth2/register");
+  assert.equal(registrations.length, 1);
 });
 
 test("axios", async (t) => {
