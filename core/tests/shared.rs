@@ -187,7 +187,7 @@ impl World {
             let wakes = self.workers.iter().filter_map(|worker| worker.idle_until);
             let soonest = wakes.filter(|at| *at > self.now).min().unwrap_or(u64::MAX);
             self.now = end.min(soonest).min((self.now / 100 + 1) * 100);
-            if self.now % 100 == 0 {
+            if self.now.is_multiple_of(100) {
                 let now = self.clock();
                 self.workers
                     .iter_mut()
@@ -493,9 +493,9 @@ fn configurations_share_only_where_all_that_makes_the_token_is_the_same() {
     let mut documents = vec![DOCUMENT.to_string()];
     documents.extend(others);
     let mut world = World::of(&documents);
-    for at in 0..documents.len() {
+    for (at, document) in documents.iter().enumerate() {
         assert_eq!(world.ask(at), "pending");
-        assert_eq!(world.under_way().len(), at + 1, "{}", documents[at]);
+        assert_eq!(world.under_way().len(), at + 1, "{document}");
     }
     assert_eq!(world.store.records.len(), documents.len());
     // Another secret, other URLs and another schedule make no other token.

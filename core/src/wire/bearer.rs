@@ -62,7 +62,7 @@ fn oddities(bytes: [u8; 8]) -> u64 {
     let between = |bytes: u64, first: u8, last: u8| {
         (bytes + ONES * u64::from(0x80 - first)) & !(bytes + ONES * u64::from(0x7f - last))
     };
-    let allowed = between(low | ONES * 0x20, b'a', b'z')
+    let allowed = between(low | (ONES * 0x20), b'a', b'z')
         | between(low, b'-', b'9')
         | between(low, b'+', b'+')
         | between(low, b'=', b'=')
