@@ -20,9 +20,8 @@ const more = {
   targets: {
     a: { ...target, scopes: ["read", "write"] },
     b: { urls: [], user_token: "never" },
-    c: { urls: ["http://127.0.0.1:27779/hsm/v2", "http://localhost:27779"], user_token: "exchange" },
+    c: { urls: ["http://127.0.0.1:27779/hsm/v2", "http://localhost:27779"] },
   },
-  timeouts: { wait_s: 5 },
 };
 for (const change of [{}, more, {
   client: { credentials: [{ client_id: "bss", client_secret: { callback: "vault" } }] }, issuer: "https://hydra.example/realms/x",
