@@ -17,7 +17,7 @@ test("publint finds nothing", async () => {
 test("are the types wrong? They are not", async () => {
   const cli = path.join(tools, "node_modules/@arethetypeswrong/cli/dist/index.js");
   // ESM only: what CommonJS gets is `require` of ESM (Node 22), or a dynamic import.
-  await run(process.execPath, [cli, await packed(), "--profile", "esm-only", "--exclude-entrypoints", "./svcauth.wasm"]);
+  await run(process.execPath, [cli, await packed(), "--profile", "esm-only", "--exclude-entrypoints", "./svcauth.wasm", "./whole.wasm"]);
 });
 
 for (const [module, moduleResolution] of [["node16", "node16"], ["nodenext", "nodenext"], ["es2022", "bundler"]]) {
