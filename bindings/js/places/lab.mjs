@@ -53,9 +53,10 @@ let packing;
 /** `npm pack` of what was built: the file. */
 export function packed() {
   return (packing ??= (async () => {
-    const into = path.join(work, "packed");
-    rmSync(into, { recursive: true, force: true });
-    mkdirSync(into, { recursive: true });
+    // Files of tests run at the same time.
+    mkdirSync(work, { recursive: true });
+    const into = mkdtempSync(path.join(work, "packed-"));
+    process.once("exit", () => rmSync(into, { recursive: true, force: true }));
     await run("npm", ["pack", "--silent", "--pack-destination", into, path.join(target, "js/package")]);
     return path.join(into, readdirSync(into)[0]);
   })());
