@@ -629,7 +629,10 @@ export class ClientOn {
   async #perform(task: TaskOutput): Promise<void> {
     const request = JSON.stringify(task.send);
     const kept = this.#kept;
-    this.#kept = undefined;
+    if (request !== undefined) {
+      // What comes before the request, its secret for one, is done again.
+      this.#kept = undefined;
+    }
     const left = Math.max(0, task.deadline_ms - performance.now());
     const isKept = kept !== undefined && kept.request === request && performance.now() - kept.at < ANSWER_KEPT_MS;
     const completion = isKept ? kept.completion : await this.#tasks.perform(task, left);
