@@ -82,7 +82,7 @@ test("the package holds what is published and nothing else", async (t) => {
   const cwd = await installed(t);
   const { dependencies, files, scripts } = JSON.parse(readFileSync(path.join(cwd, "node_modules/svcauth/package.json"), "utf8"));
   assert.deepEqual([dependencies, scripts], [undefined, undefined]);
-  assert.deepEqual(files, ["dist"]);
+  assert.deepEqual(files, ["dist", "LICENSE-*"]);
   const listed = (await run("tar", ["-tzf", await packed()])).trim().split("\n").map((file) => file.replace("package/", ""));
   const outside = listed.filter((file) => !file.startsWith("dist/")).sort();
   assert.deepEqual(outside, ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json"]);
