@@ -204,7 +204,7 @@ fn read(
     secrets: &Secrets,
 ) -> Result<AuthorizationAnswer, Error> {
     let status = response.status;
-    match (status, response.header("location")) {
+    match (status, response.field("location")) {
         (300..=399, Some(location)) => Ok(redirect(location, redirect_uri, secrets)),
         (200..=399, _) => Ok(AuthorizationAnswer::Answered { status }),
         _ => Err(failure::of(response, secrets)),

@@ -117,7 +117,7 @@ fn known(error: &str) -> Option<&'static str> {
 
 /// A redirect is not followed, and its target's query may hold a code or a state: only the origin is shown.
 fn redirect(response: &Response, secrets: &Secrets) -> String {
-    let target = response.header("location").and_then(|location| {
+    let target = response.field("location").and_then(|location| {
         let end = location.find(['?', '#']).unwrap_or(location.len());
         Url::parse(&location[..end]).ok()
     });
@@ -148,7 +148,7 @@ fn saying(
     if secrets.withhold() {
         return format!("{message} {WITHHELD}");
     }
-    let content_type = match response.header("content-type") {
+    let content_type = match response.field("content-type") {
         Some(content_type) => clean::text(content_type, 100, secrets),
         None => "no content type".into(),
     };

@@ -7,7 +7,7 @@ use super::Response;
 /// A date is taken relative to the response's own Date, so that this machine's clock does not matter; without
 /// one it says nothing.
 pub(crate) fn retry_after_ms(response: &Response) -> Option<u64> {
-    let value = response.header("retry-after")?.trim_matches([' ', '\t']);
+    let value = response.field("retry-after")?.trim_matches([' ', '\t']);
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(
             value
@@ -17,7 +17,7 @@ pub(crate) fn retry_after_ms(response: &Response) -> Option<u64> {
         );
     }
     let until = seconds(value)?;
-    let sent = seconds(response.header("date")?)?;
+    let sent = seconds(response.field("date")?)?;
     Some(until.saturating_sub(sent).saturating_mul(1000))
 }
 

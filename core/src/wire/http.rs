@@ -113,9 +113,14 @@ impl Response {
             .any(|field| field.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// What a message looks at, which must be listed: hosts may leave out all else.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        debug_assert!(Self::has_use_for(name.as_bytes()), "{name} is not listed");
+        self.header(name)
+    }
+
     /// The first value of the field `name`, whatever the case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        debug_assert!(Self::has_use_for(name.as_bytes()), "{name} is not listed");
         let mut fields = self.headers.iter();
         fields
             .find(|(field, _)| field.eq_ignore_ascii_case(name))
@@ -124,7 +129,6 @@ impl Response {
 
     /// All values of the field `name` in the order received, whatever the case.
     pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        debug_assert!(Self::has_use_for(name.as_bytes()), "{name} is not listed");
         self.headers
             .iter()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name))

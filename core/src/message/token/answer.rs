@@ -204,7 +204,7 @@ enum ContentType {
 
 impl ContentType {
     fn of(response: &Response) -> ContentType {
-        let value = response.header("content-type").unwrap_or_default();
+        let value = response.field("content-type").unwrap_or_default();
         let end = value
             .bytes()
             .position(|byte| byte == b';')
