@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test rust-test lint bench simulate prove fuzz rust tools
+.PHONY: help demo test rust-test demo-test lint bench simulate prove fuzz rust tools
 .PHONY: lib dist install c-test c-tools sanitize sizes wasm proxy
 .PHONY: go-engine go-module go-test go-bench
 .PHONY: envoy-test envoy-soak envoy-image envoy-bench
@@ -29,11 +29,14 @@ demo: c-tools ## the whole story on the embedded lab, less than a minute after t
 	@examples/demo/build "$$CARGO_TARGET_DIR"/debug
 	@"$$CARGO_TARGET_DIR"/debug/svcauth-demo
 
-test: rust-test c-test sizes go-test python-test js-test envoy-test ## all tests of all languages
+test: rust-test c-test sizes go-test python-test js-test envoy-test demo-test ## all tests of all languages
 
-rust-test: c-tools tools ## the tests of core, the Rust client, the command, the lab, the demo and the C ABI
+rust-test: c-tools tools ## the tests of core, the Rust client, the command, the lab and the C ABI
 	$(CARGO) test --locked --workspace --all-features
 	$(CARGO) build --locked --package svcauth-core --target wasm32v1-none
+
+demo-test: c-tools tools ## that each act of the demo is observed, and no secret told
+	$(CARGO) test --locked --workspace --all-features --test demo
 
 lint: tools ## formatting, clippy, go vet
 	$(CARGO) fmt --all --check
