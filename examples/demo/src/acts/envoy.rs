@@ -98,7 +98,9 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
         "no program noticed",
         format!("{} calls, {} failed", load.calls, load.failed),
     );
-    let (refused, retried) = (refused() as u64, stat("retries"));
+    let refused = refused() as u64;
+    act.until("Envoy has counted", || stat("retries") >= refused)?;
+    let retried = stat("retries");
     act.saw(
         refused > 0 && retried == refused,
         "each refused call was made once more, by Envoy",
