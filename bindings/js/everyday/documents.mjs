@@ -28,3 +28,14 @@ for (const change of [{}, more, {
 }, { client: { credentials: [{ client_id: "bss", client_secret: { value: "secret" } }] }, endpoints: undefined }]) {
   new Engine(module, JSON.stringify({ ...plain, ...change }, null, 2), 7, 1, now);
 }
+
+// What services refuse a token with.
+const engine = new Engine(module, JSON.stringify(plain), 7, 1, now);
+for (const challenge of [
+  "", "Bearer", "bearer realm=smd", 'Bearer realm="smd"', 'Bearer realm="smd", error="invalid_token", error_description="expired"',
+  'Bearer error="request_unauthorized",error_description="The request could not be authorized. Check it."',
+  'Bearer realm="a \\"b\\"", scope="read write", error="insufficient_scope"', 'Basic realm="smd", Bearer error=invalid_token',
+  'Negotiate YII=, Bearer realm="smd"', 'DPoP algs="ES256 RS256", error="invalid_token"', "Basic", ",",
+]) {
+  engine.answered({ url: "https://smd.example/hsm/v2/State" }, 401, challenge, true);
+}

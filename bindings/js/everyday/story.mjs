@@ -1,7 +1,7 @@
 // A day on which nothing goes wrong but a 401: played through the client, with answers as servers give them.
 import assert from "node:assert/strict";
 import { load } from "../test/package.mjs";
-import { ISSUER, SMD, World } from "../test/world.mjs";
+import { config, ISSUER, SMD, World } from "../test/world.mjs";
 
 const { ClientOn } = await load("client.js");
 const { host } = await load("hosts/node.js");
@@ -11,7 +11,13 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url")
 const jwt = (claims) => `${part({ alg: "ES256", kid: "x", typ: "JWT" })}.${part(claims)}.c2lnbmF0dXJl`;
 const KINDS = {
   plain: (number) => ({ access_token: `token-${number}`, token_type: "Bearer", expires_in: 3600 }),
-  hydra: (number) => ({ access_token: `ory_at_${number}`, expires_in: 1, scope: "read", token_type: "bearer" }),
+  hydra: (number) => ({
+    access_token: jwt({
+      aud: [], client_id: "bss", exp: 1800000001, ext: {}, iat: 1800000000, iss: ISSUER,
+      jti: `69c4b4e3-4c57-41ef-81eb-${number}`, nbf: 1800000000, scp: ["read"], sub: "bss",
+    }),
+    expires_in: 1, scope: "read", token_type: "bearer",
+  }),
   keycloak: (number) => ({
     access_token: jwt({
       exp: 1800000001, iat: 1800000000, jti: `trrtcc:${number}`, iss: ISSUER, aud: ["smd", "account"], sub: "service-bss",
@@ -20,6 +26,34 @@ const KINDS = {
     }),
     expires_in: 1, refresh_expires_in: 0, token_type: "Bearer", "not-before-policy": 0, scope: "read email", x: null, y: [true],
   }),
+};
+/** First tokens of other servers; texts where JSON is written in another way than here. */
+const ANSWERS = {
+  "Hydra, opaque": { access_token: "ory_at_x.y", expires_in: 3599, scope: "read", token_type: "bearer" },
+  "Hydra, with an audience": {
+    access_token: jwt({ aud: ["smd"], client_id: "bss", exp: 1800000001, ext: { a: {} }, scp: ["read", "write"], sub: "bss" }),
+    expires_in: 19, scope: "read write", token_type: "bearer",
+  },
+  TokenSmith: {
+    access_token: jwt({
+      iss: ISSUER, sub: "boot-service", aud: ["smd"], exp: 1800003600, nbf: 1800000000, jti: "st-1", nonce: "s2Kf7shUefEoYJ0n79ZH=",
+      scope: ["read"], auth_level: "IAL2", auth_factors: 2, auth_methods: ["bootstrap_exchange"], session_exp: 1800003600,
+    }),
+    token_type: "Bearer", expires_in: 3600, refresh_token: "dc8114cdd3", refresh_expires_in: 86400, scope: "read",
+    issued_token_type: "urn:ietf:params:oauth:token-type:access-token",
+  },
+  "Entra ID": {
+    token_type: "Bearer", expires_in: "3599", ext_expires_in: "3599", expires_on: "1800003599", resource: "api://smd",
+    access_token: jwt({ aud: "api://smd", appid: "bss", oid: "x", sub: "x", roles: [], ver: "2.0" }),
+  },
+  "Keycloak, without scopes": {
+    access_token: jwt({ sub: "x", azp: "bss", acr: "1", realm_access: {}, resource_access: { smd: { roles: ["a", "b"] } } }),
+    expires_in: 300, refresh_expires_in: 0, token_type: "Bearer", id_token: "", "not-before-policy": 0, scope: "",
+  },
+  "PHP, with escapes": String.raw`{"token_type":"Bearer","expires_in":3600,"access_token":"a\/b+c=","scope":"read","x":"\"\\\n"}`,
+  "without an expiry": { access_token: jwt({ exp: Math.floor(Date.now() / 1000) + 3600, sub: "" }), token_type: "bearer" },
+  "three parts, and no JWT": { access_token: "a.b.c", token_type: "Bearer", expires_in: 60 },
+  encrypted: { access_token: `${part({ alg: "dir", enc: "A256GCM" })}..aXY.Y2lwaGVy.dGFn`, token_type: "Bearer", expires_in: 60 },
 };
 const SECRETS = { plain: { value: "a secret" }, hydra: { env: "SVCAUTH_STORY" }, keycloak: { callback: "vault" } };
 const METADATA = {
@@ -98,6 +132,16 @@ export async function story() {
       assert.ok((await client.fetch("smd")(`${SMD}/State`)).ok);
     }
     assert.ok(client.healthy() && client.health().length === 2);
+    await client.close();
+  }
+  for (const answer of Object.values(ANSWERS)) {
+    const world = new World();
+    const headers = { "content-type": "application/json", "cache-control": "no-store" };
+    world.token = () => new Response(typeof answer === "string" ? answer : JSON.stringify(answer), { headers });
+    const client = await Client.open(config(), { fetch: world.fetch });
+    client.events.addEventListener("event", () => {});
+    assert.ok((await client.fetch()(`${SMD}/State`)).ok);
+    assert.ok(client.lease("smd") !== undefined && client.healthy());
     await client.close();
   }
   return loaded;

@@ -35,16 +35,18 @@ for (const [module, moduleResolution] of [["node16", "node16"], ["nodenext", "no
   });
 }
 
-/** Bundles a program for a place: the text, and the modules that it refers to. */
+/** Bundles a program for a place: the text that is loaded at first. */
 async function bundled(cwd, name, program, conditions, platform) {
   writeFileSync(path.join(cwd, `${name}.js`), program);
   const { outputFiles } = await requireFromTools("esbuild").build({
     absWorkingDir: cwd,
     entryPoints: [`${name}.js`],
-    bundle: true, minify: true, write: false, format: "esm", target: "es2022", logLevel: "error",
+    bundle: true, minify: true, splitting: true, outdir: "out", write: false, format: "esm", target: "es2022", logLevel: "error",
     conditions, platform, external: ["*.wasm"],
   });
-  return outputFiles[0].text;
+  const first = outputFiles.find((file) => path.basename(file.path) === `${name}.js`).text;
+  assert.ok(!/(^|[;}])(import|export)[^;()]*from"\.\//.test(first), "what is loaded at first is one file");
+  return first;
 }
 
 test("a program loads no more than it may", async (t) => {

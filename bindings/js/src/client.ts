@@ -16,7 +16,7 @@ import {
 } from "./engine.js";
 import { closed, SvcauthError, type Told } from "./errors.js";
 import { Events } from "./events.js";
-import type { Host } from "./host.js";
+import type { Host, Store } from "./host.js";
 import { HeldLease } from "./lease.js";
 import { Tasks, type Completion } from "./tasks.js";
 import type { Config, Fetch, Health, Lease, Options, Stats, UserOptions, WaitOptions } from "./types.js";
@@ -80,6 +80,7 @@ interface Making {
 export interface Made {
   making: Making;
   engine: Engine;
+  store: Store | undefined;
 }
 
 /** The whole module is on its way: ask again when it is there. */
@@ -124,7 +125,7 @@ export class ClientOn {
   #waited = 0;
 
   /** @internal */
-  protected constructor(host: Host, { making, engine }: Made, options: Options) {
+  protected constructor(host: Host, { making, engine, store }: Made, options: Options) {
     this.#host = host;
     this.#making = making;
     this.#engine = engine;
@@ -132,8 +133,7 @@ export class ClientOn {
     const { settings } = this.#engine;
     const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     refuseWhatFetchCannot(this.#engine.settings, options);
-    const store = settings.store && host.store?.(settings.store.file, settings.timeouts.store_ms);
-    this.#tasks = new Tasks(host, fetch, options.secrets, store ?? undefined);
+    this.#tasks = new Tasks(host, fetch, options.secrets, store);
     this.#calls = new CallSender(this.#core(), host, fetch);
     this.#waitMs = settings.timeouts.wait_ms;
     this.#saveMs = settings.timeouts.store_ms;
@@ -163,7 +163,7 @@ export class ClientOn {
       const engine = engineOf(making);
       // What can be used once, and the store that it is kept in, are not everyday life.
       if (making.isWhole || !engine.settings.needs_durable_store) {
-        return { making, engine };
+        return { making, engine, store: await storeOf(host, engine) };
       }
     } catch (error) {
       if (making.isWhole || !(error instanceof Panicked)) {
@@ -172,7 +172,8 @@ export class ClientOn {
     }
     making.module = await host.module("whole");
     making.isWhole = true;
-    return { making, engine: engineOf(making) };
+    const engine = engineOf(making);
+    return { making, engine, store: await storeOf(host, engine) };
   }
 
   /** The lease of a target, if one is at hand that may be used now. Nothing is asked for, and nobody waits. */
@@ -753,6 +754,10 @@ function engineOf({ module, document, capabilities, seed }: Making): Engine {
   } catch (error) {
     throw isFailure(error) ? errorOf(error) : error;
   }
+}
+
+async function storeOf(host: Host, { settings }: Engine): Promise<Store | undefined> {
+  return settings.store === null ? undefined : host.store?.(settings.store.file, settings.timeouts.store_ms);
 }
 
 function errorOf({ error, retry_at_ms }: ToldFailure): SvcauthError {

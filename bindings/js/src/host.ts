@@ -17,7 +17,7 @@ export interface Host {
   read(place: string | URL): Promise<string>;
   readFile?(path: string): Promise<Uint8Array>;
   readVariable?(name: string): string | undefined;
-  store?(file: string, timeMs: number): Store;
+  store?(file: string, timeMs: number): Promise<Store>;
   /** Runs what belongs to no caller: not in the context, or with the user, of whoever happens to be here. */
   detached<T>(work: () => T): T;
   /** Calls once after this time; nothing keeps running for that. The answer takes it back. */

@@ -5,10 +5,6 @@ import { open, readFile, rename, rm, stat, type FileHandle } from "node:fs/promi
 import { dirname } from "node:path";
 import type { Store, Stored } from "./host.js";
 
-/** Whether `flock` can be had, which the other hosts lock the file with. */
-export const storesAreSupported =
-  process.platform === "linux" && !("Deno" in globalThis);
-
 const FORMAT = 1;
 const CLOCK_SKEW_MS = 5_000;
 

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { constants, readFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
-import { FileStore, storesAreSupported } from "../store.js";
 import type { Host, ModuleName, SendFailure } from "../host.js";
 import type { User } from "../user.js";
 
@@ -15,7 +14,8 @@ export const storage = new AsyncLocalStorage<User>();
 
 /** Node, and places that have its modules: Bun and Deno. */
 export const host: Host = {
-  capabilities: 1 | 2 | (storesAreSupported ? 8 : 0),
+  // The durable store locks its file with `flock`, as the other hosts do.
+  capabilities: 1 | 2 | (process.platform === "linux" && !("Deno" in globalThis) ? 8 : 0),
   isolated: false,
   module(name) {
     let module = modules.get(name);
@@ -40,7 +40,8 @@ export const host: Host = {
   },
   readFile: (path) => bytesOf(path, MOST_SECRET_BYTES),
   readVariable: (name) => process.env[name],
-  store: (file, timeMs) => new FileStore(file, timeMs),
+  // Hardly any program has one.
+  store: async (file, timeMs) => new (await import("../store.js")).FileStore(file, timeMs),
   detached: (work) => outside.runInAsyncScope(work),
   after(ms, work) {
     const timer = setTimeout(work, ms);
