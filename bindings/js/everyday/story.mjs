@@ -8,14 +8,14 @@ const { host } = await load("hosts/node.js");
 const { withUser } = await load("node.js");
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const jwt = (claims) => `${part({ alg: "ES256", kid: "x", typ: "JWT" })}.${part(claims)}.c2lnbmF0dXJl`;
+const jwt = (claims, signature = "c2lnbmF0dXJl") => `${part({ alg: "ES256", kid: "x", typ: "JWT" })}.${part(claims)}.${signature}`;
 const KINDS = {
   plain: (number) => ({ access_token: `token-${number}`, token_type: "Bearer", expires_in: 3600 }),
   hydra: (number) => ({
     access_token: jwt({
       aud: [], client_id: "bss", exp: 1800000001, ext: {}, iat: 1800000000, iss: ISSUER,
       jti: `69c4b4e3-4c57-41ef-81eb-${number}`, nbf: 1800000000, scp: ["read"], sub: "bss",
-    }),
+    }, "c".repeat(683)),
     expires_in: 1, scope: "read", token_type: "bearer",
   }),
   keycloak: (number) => ({
@@ -36,10 +36,12 @@ const ANSWERS = {
   },
   TokenSmith: {
     access_token: jwt({
-      iss: ISSUER, sub: "boot-service", aud: ["smd"], exp: 1800003600, nbf: 1800000000, jti: "st-1", nonce: "s2Kf7shUefEoYJ0n79ZH=",
-      scope: ["read"], auth_level: "IAL2", auth_factors: 2, auth_methods: ["bootstrap_exchange"], session_exp: 1800003600,
-    }),
-    token_type: "Bearer", expires_in: 3600, refresh_token: "dc8114cdd3", refresh_expires_in: 86400, scope: "read",
+      iss: ISSUER, sub: "boot-service", aud: ["smd"], exp: 1800003600, nbf: 1800000000, jti: "st-1", nonce: "s2Kf7shUefEoYJ0n79ZH-j8SGB4Kz5Ca9bw-ohN8lUY=",
+      scope: ["read"], auth_level: "IAL2", auth_factors: 2, auth_methods: ["bootstrap_exchange"],
+      session_id: "bootstrap-exchange-boot-service-1795401707026032454", session_exp: 1800003600,
+      auth_events: ["bootstrap_token_exchange"], cluster_id: "cl-F00F00F00", openchami_id: "oc-F00F00F00",
+    }, "x".repeat(342)),
+    token_type: "Bearer", expires_in: 3600, refresh_token: "dc8114cdd31dc6c7a3ee7fc173437a7c655ea6974cf22bad7adbd7825447856c", refresh_expires_in: 86400, scope: "read",
     issued_token_type: "urn:ietf:params:oauth:token-type:access-token",
   },
   "Entra ID": {
@@ -53,6 +55,11 @@ const ANSWERS = {
   "PHP, with escapes": String.raw`{"token_type":"Bearer","expires_in":3600,"access_token":"a\/b+c=","scope":"read","x":"\"\\\n"}`,
   "without an expiry": { access_token: jwt({ exp: Math.floor(Date.now() / 1000) + 3600, sub: "" }), token_type: "bearer" },
   "three parts, and no JWT": { access_token: "a.b.c", token_type: "Bearer", expires_in: 60 },
+  // With keys of 2048 and 4096 bits, and with many roles.
+  ...Object.fromEntries([342, 500, 683, 1000, 1500, 3000, 6000].map((length) => [
+    `of ${length} characters and more`,
+    { access_token: jwt({ aud: [], ext: {}, scp: ["read"], sub: "bss" }, "x".repeat(length)), token_type: "bearer", expires_in: 19, scope: "read" },
+  ])),
   encrypted: { access_token: `${part({ alg: "dir", enc: "A256GCM" })}..aXY.Y2lwaGVy.dGFn`, token_type: "Bearer", expires_in: 60 },
 };
 const SECRETS = { plain: { value: "a secret" }, hydra: { env: "SVCAUTH_STORY" }, keycloak: { callback: "vault" } };

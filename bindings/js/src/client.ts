@@ -159,21 +159,22 @@ export class ClientOn {
       capabilities: host.capabilities | (options.secrets === undefined ? 0 : 4),
       seed: options.seed ?? Math.random(),
     };
+    let engine: Engine | undefined;
     try {
-      const engine = engineOf(making);
-      // What can be used once, and the store that it is kept in, are not everyday life.
-      if (making.isWhole || !engine.settings.needs_durable_store) {
-        return { making, engine, store: await storeOf(host, engine) };
-      }
+      engine = engineOf(making);
     } catch (error) {
       if (making.isWhole || !(error instanceof Panicked)) {
         throw error;
       }
     }
-    making.module = await host.module("whole");
-    making.isWhole = true;
-    const engine = engineOf(making);
-    return { making, engine, store: await storeOf(host, engine) };
+    // What can be used once, and the store that it is kept in, are not everyday life.
+    if (!making.isWhole && engine?.settings.needs_durable_store !== false) {
+      making.module = await host.module("whole");
+      making.isWhole = true;
+      engine = engineOf(making);
+    }
+    const { store, timeouts } = engine!.settings;
+    return { making, engine: engine!, store: store === null ? undefined : await host.store?.(store.file, timeouts.store_ms) };
   }
 
   /** The lease of a target, if one is at hand that may be used now. Nothing is asked for, and nobody waits. */
@@ -754,10 +755,6 @@ function engineOf({ module, document, capabilities, seed }: Making): Engine {
   } catch (error) {
     throw isFailure(error) ? errorOf(error) : error;
   }
-}
-
-async function storeOf(host: Host, { settings }: Engine): Promise<Store | undefined> {
-  return settings.store === null ? undefined : host.store?.(settings.store.file, settings.timeouts.store_ms);
 }
 
 function errorOf({ error, retry_at_ms }: ToldFailure): SvcauthError {

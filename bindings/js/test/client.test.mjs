@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
 import { inspect } from "node:util";
-import { load } from "./package.mjs";
+import { load, root } from "./package.mjs";
 import { story } from "../everyday/story.mjs";
 import { config, gate, ISSUER, SMD, tokenAnswer, World } from "./world.mjs";
 
@@ -342,6 +342,40 @@ test("after a trap another core goes on with the tokens at hand: the whole one, 
 test("everyday life needs the small module only", async () => {
   const loaded = await story();
   assert.deepEqual(new Set(loaded), new Set(["svcauth"]));
+});
+
+const recorded = path.join(process.env.SVCAUTH_SHARED ?? path.join(root, "../shared"), "vectors/recorded");
+const without = existsSync(recorded) ? false : `there are no recorded answers at ${recorded}; set SVCAUTH_SHARED`;
+
+test("the small module takes what Hydra and OPAAL answered", { skip: without }, async (t) => {
+  const { host } = await load("hosts/node.js");
+  const files = ["hydra", "opaal"].flatMap((server) =>
+    readdirSync(path.join(recorded, server)).map((file) => path.join(recorded, server, file)),
+  );
+  let taken = 0;
+  for (const file of files) {
+    const text = readFileSync(file, "utf8").split("== response\n")[1] ?? "";
+    const [, fields, body] = /^HTTP\/1.1 200 OK\r?\n(.*?)\r?\n\r?\n(\{"access_token".*)$/s.exec(text) ?? [];
+    if (body === undefined) {
+      continue;
+    }
+    taken++;
+    const loaded = [];
+    const counting = { ...host, moduleNow: (name) => (loaded.push(name), host.moduleNow(name)) };
+    const world = new World();
+    const headers = new Headers(fields.split(/\r?\n/).map((field) => field.split(/: (.*)/, 2)));
+    world.token = () => new Response(body, { headers });
+    // A token of another day is no everyday answer.
+    t.mock.method(Date, "now", () => Date.parse(headers.get("date")));
+    const client = new ClientOn(counting, await ClientOn.making(counting, config(), { fetch: world.fetch }), {
+      fetch: world.fetch,
+    });
+    assert.equal(await client.token("smd"), JSON.parse(body).access_token, file);
+    assert.deepEqual(loaded, [], file);
+    await client.close();
+    t.mock.restoreAll();
+  }
+  assert.ok(taken >= 10, `${taken}`);
 });
 
 test("what everyday life does not need is loaded when it is come to, and nothing is asked for twice", async (t) => {

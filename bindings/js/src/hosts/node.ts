@@ -86,14 +86,13 @@ function codeOf(error: unknown): string {
   return (error as { code?: string }).code ?? "error";
 }
 
-const REFUSED = new Set([
-  "ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT", "ConnectionRefused",
-]);
+const REFUSED =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ConnectionRefused)$/;
 
 function failure(error: unknown): SendFailure {
   for (let inner = error; inner instanceof Error; inner = inner.cause) {
     const code = codeOf(inner);
-    if (REFUSED.has(code)) {
+    if (REFUSED.test(code)) {
       return "refused";
     }
     if (/CERT|^ERR_(TLS|SSL)|UNABLE_TO_VERIFY|SELF_SIGNED|EPROTO/.test(code)) {
