@@ -175,6 +175,8 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        # Not where the sources are, which would be imported in place of what is installed.
+        cwd=os.path.dirname(__file__),
         capture_output=True,
         text=True,
         timeout=240,
