@@ -290,6 +290,8 @@ def test_an_interrupt_ends_a_wait_at_once(lab: Lab) -> None:
     lab.fault("token", {"action": "hold"})
     code = """
 import json, os, signal, sys, threading, time, svcauth
+# A shell has its jobs in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 client = svcauth.Client(json.loads(sys.argv[1]))
 def interrupt():
     while not client.stats().waited:
