@@ -75,12 +75,21 @@ impl Replay {
         })
     }
 
+    /// In one go: an address of the lab may begin as a recorded one does.
     fn translate(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (there, here) in &self.translation {
-            text = text.replace(there, here);
+        let mut translated = String::new();
+        let mut rest = text;
+        while let Some((at, there, here)) = self
+            .translation
+            .iter()
+            .filter_map(|(there, here)| Some((rest.find(there.as_str())?, there, here)))
+            .min_by_key(|(at, there, _)| (*at, usize::MAX - there.len()))
+        {
+            translated.push_str(&rest[..at]);
+            translated.push_str(here);
+            rest = &rest[at + there.len()..];
         }
-        text
+        translated + rest
     }
 
     /// Sends the request of one file and compares the answer.
