@@ -69,9 +69,13 @@ fn main() -> ExitCode {
     stage.act(
         "python",
         "a service in Python, with the standard library",
-        python::play,
+        scripting::python,
     );
-    stage.act("node", "a service in JavaScript, with Node", node::play);
+    stage.act(
+        "node",
+        "a service in JavaScript, with Node",
+        scripting::node,
+    );
     stage.act("envoy", "a program that knows nothing of it", envoy::play);
     stage.act("secrets", "nothing above tells one", secrets::play);
     stage.close()

@@ -1,4 +1,4 @@
-//! The same service in Python, with nothing but the standard library and the package svcauth.
+//! The same service in Python and in JavaScript, each with what its language brings and the package svcauth.
 
 use super::{
     go::{agree, count, saved},
@@ -19,8 +19,16 @@ use svcauth_lab::{Endpoint, Fault, KeyFetch, LabConfig, Service, SmdConfig};
 
 const NODES: u64 = 16;
 
-pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
-    let program = Program::find("boot-scripts-python", "examples/demo/build target/debug")?;
+pub(crate) fn python(act: &mut Act<'_>) -> Result<(), Stop> {
+    play(act, "boot-scripts-python", "Python")
+}
+
+pub(crate) fn node(act: &mut Act<'_>) -> Result<(), Stop> {
+    play(act, "boot-scripts-node", "Node")
+}
+
+fn play(act: &mut Act<'_>, program: &str, language: &str) -> Result<(), Stop> {
+    let program = Program::find(program, "examples/demo/build target/debug")?;
     let smd = SmdConfig {
         keys: KeyFetch::Always,
         ..SmdConfig::default()
@@ -67,7 +75,7 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
         .filter_map(|boot| boot.join().ok())
         .filter(|status| matches!(status, Ok(200)))
         .count() as u64;
-    let client_id = saved(act, &place, "Python");
+    let client_id = saved(act, &place, language);
     let callers = count(&at_smd(), |entry| {
         entry.client_id.as_deref() == Some(&client_id)
     }) as u64;
@@ -99,7 +107,7 @@ pub(crate) fn play(act: &mut Act<'_>) -> Result<(), Stop> {
 
     act.say("Boot parameters are for users. Alice asks with her token, somebody without one.");
     let alice = place.lab.user_token("alice", &["read"], 600);
-    act.plant("Alice's token for Python", &alice);
+    act.plant(format!("Alice's token for {language}"), &alice);
     let url = served.parameters_url(NODE);
     let (status, _) = get_from(&url, Some(&alice))?;
     let sub = at_smd()
